@@ -1,0 +1,1 @@
+//! What the three thin callers share: the message protocol between page and worker.

@@ -1,0 +1,119 @@
+//! Evidence methods. One method, one file, one entry in [`METHODS`].
+
+use crate::decoder::TokenScore;
+use crate::error::Result;
+use crate::samples::Sample;
+
+/// What a method may look at.
+pub struct Observations<'a> {
+    /// Labels of the candidates; their order is the order everywhere.
+    pub candidates: &'a [String],
+    /// The suspect's samples.
+    pub samples: &'a [Sample],
+    /// `scores[c]`: everything that candidate `c` scored.
+    pub scores: &'a [CandidateScores],
+    /// Seed of every random draw.
+    pub seed: u64,
+}
+
+/// All that one candidate scored.
+#[derive(Clone, Debug, Default)]
+pub struct CandidateScores {
+    /// The suspect's responses, by sample index; `None` where this candidate could not score it.
+    pub suspect: Vec<Option<ResponseScore>>,
+    /// `own[d][i]`: response of candidate `d` to prompt `i` (`d` may be this candidate itself).
+    pub own: Vec<Vec<Option<ResponseScore>>>,
+}
+
+/// One response under one candidate.
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct ResponseScore {
+    /// UTF-8 bytes of the response.
+    pub bytes: usize,
+    /// One per response token.
+    pub tokens: Vec<TokenScore>,
+    /// Byte range in the response of each token.
+    pub spans: Vec<(usize, usize)>,
+}
+
+impl ResponseScore {
+    /// Log-likelihood of the response given its prompt, in nats.
+    pub fn log_likelihood(&self) -> f64 {
+        self.tokens.iter().map(|t| f64::from(t.logprob)).sum()
+    }
+
+    /// Bits per byte; `None` for an empty response.
+    pub fn bits_per_byte(&self) -> Option<f64> {
+        (self.bytes > 0)
+            .then(|| -self.log_likelihood() / std::f64::consts::LN_2 / self.bytes as f64)
+    }
+}
+
+/// What access to the suspect a method needs; stronger access outweighs weaker.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Access {
+    /// Only text that the suspect wrote.
+    Text,
+}
+
+/// One candidate's standing by one method.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Standing {
+    /// Index of the candidate.
+    pub candidate: usize,
+    /// The method's statistic; higher speaks for the candidate.
+    pub score: f64,
+    /// 95 % bootstrap interval of `score` over samples.
+    pub score_interval: (f64, f64),
+    /// Probability that the suspect comes from this candidate, given that it comes from one of them.
+    pub probability: f64,
+    /// 95 % bootstrap interval of `probability`.
+    pub probability_interval: (f64, f64),
+}
+
+/// What one method found.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Finding {
+    /// Stable name, e.g. `calibrated-likelihood`.
+    pub method: String,
+    /// A sentence: what the score is, with its unit.
+    pub about: String,
+    /// The access to the suspect that it rests on.
+    pub access: Access,
+    /// Whether this is a named baseline, shown beside but never decisive.
+    pub baseline: bool,
+    /// Best first.
+    pub standings: Vec<Standing>,
+    /// Probability that the true base is none of the candidates, where the method can tell.
+    pub none: Option<NoneOfThese>,
+    /// What the reader must know, e.g. that there is too little text.
+    pub warnings: Vec<String>,
+}
+
+/// The case against all candidates.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct NoneOfThese {
+    /// p-value of the suspect under "it comes from the best candidate".
+    pub p_value: f64,
+    /// The statistic behind it.
+    pub statistic: f64,
+    /// How its null was made.
+    pub about: String,
+}
+
+/// One way to tell candidates apart.
+pub trait Evidence {
+    /// Stable name.
+    fn name(&self) -> &'static str;
+    /// Weighs the observations.
+    ///
+    /// # Errors
+    /// Where the observations do not suffice at all.
+    fn weigh(&self, seen: &Observations<'_>) -> Result<Finding>;
+}
+
+/// Every method, the decisive first.
+pub const METHODS: &[&dyn Evidence] = &[];

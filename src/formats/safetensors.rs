@@ -1,0 +1,1 @@
+//! safetensors headers and shard indices.

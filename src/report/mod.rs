@@ -1,0 +1,107 @@
+//! What a run found, and its forms: JSON, CSV, SVG chart, HTML.
+//!
+//! The report holds no date and no path, so that the same input gives the
+//! same bytes.
+
+use crate::error::Error;
+use crate::evidence::{Finding, ResponseScore};
+use crate::samples::{Note, Sample};
+use serde::{Deserialize, Serialize};
+
+/// Version of the JSON form; raised when a field changes its meaning.
+pub const SCHEMA: &str = "basetrace.report/1";
+
+/// All that a run found.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// [`SCHEMA`].
+    pub schema: String,
+    /// Version of basetrace.
+    pub version: String,
+    /// Settings, the seed among them.
+    pub parameters: crate::job::Parameters,
+    /// Every file that was read.
+    pub inputs: Vec<Input>,
+    /// The candidates that were ranked; everything else refers to them by index.
+    pub candidates: Vec<Candidate>,
+    /// The answer.
+    pub verdict: Verdict,
+    /// What each method found, the decisive first.
+    pub findings: Vec<Finding>,
+    /// Mean bits per byte: `levels[c][0]` of the suspect under candidate `c`, `levels[c][1 + d]` of candidate `d`'s own responses.
+    pub levels: Vec<Vec<Option<f64>>>,
+    /// The suspect's samples with their scores.
+    pub samples: Vec<SampleResult>,
+    /// What was set aside or repaired in the samples.
+    pub notes: Vec<Note>,
+    /// Inputs that could not be used; the others were.
+    pub problems: Vec<Error>,
+    /// Limits of the methods, for the reader of an export.
+    pub limits: Vec<String>,
+}
+
+/// One file that was read.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Input {
+    /// Name as dropped.
+    pub name: String,
+    /// `candidate` or `samples`.
+    pub role: String,
+    /// Length in bytes.
+    pub bytes: u64,
+    /// Hex SHA-256 of the content.
+    pub sha256: String,
+}
+
+/// One candidate model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Candidate {
+    /// Label, unique in the report.
+    pub label: String,
+    /// Decoder family, e.g. `llama`.
+    pub family: String,
+    /// Number of weights.
+    pub weights: u64,
+    /// Element types of the matrices with their share, e.g. `Q4_1, Q8_0`.
+    pub dtypes: String,
+    /// Token ids.
+    pub vocab: usize,
+    /// Longest sequence, in tokens.
+    pub context: usize,
+}
+
+/// How sure the answer is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Answer {
+    /// One candidate stands out.
+    Attributed,
+    /// The evidence does not separate the candidates.
+    Undetermined,
+    /// The evidence speaks against all candidates.
+    NoneOfThese,
+}
+
+/// The answer in one place.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// How sure.
+    pub answer: Answer,
+    /// The best candidate, whatever the answer.
+    pub candidate: Option<usize>,
+    /// The method it rests on.
+    pub method: String,
+    /// One sentence with its probability and interval.
+    pub text: String,
+    /// What the reader must know before using it.
+    pub warnings: Vec<String>,
+}
+
+/// One sample and what each candidate made of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SampleResult {
+    /// Prompt, response and origin.
+    pub sample: Sample,
+    /// By candidate; `None` where it could not be scored.
+    pub scores: Vec<Option<ResponseScore>>,
+}

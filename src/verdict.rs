@@ -1,0 +1,1 @@
+//! From per-sample evidence to one answer with its uncertainty.

@@ -1,0 +1,1 @@
+//! Trains the toy zoo (native only).
