@@ -160,7 +160,12 @@ impl Outline {
 }
 
 fn has_response(pairs: &[(String, Outline)]) -> bool {
-    pairs.iter().any(|(k, _)| fields::is_response(k) || fields::is_conversation(k))
+    pairs.iter().any(|(k, v)| match v {
+        // A vocabulary has entries such as "text" too, but they are numbers.
+        Outline::Text => fields::is_response(k),
+        Outline::List(_) => fields::is_response(k) || fields::is_conversation(k),
+        _ => false,
+    })
 }
 
 impl<'de> Deserialize<'de> for Outline {

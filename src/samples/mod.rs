@@ -87,6 +87,9 @@ pub fn parse(name: &str, bytes: &[u8]) -> Result<Samples> {
     }
     let samples = out.finish();
     if samples.samples.is_empty() {
+        if samples.notes.is_empty() {
+            return Err(nothing("there are no samples in it", name));
+        }
         let notes: Vec<&str> = samples.notes.iter().map(|n| n.text.as_str()).collect();
         return Err(nothing(&format!("no usable samples: {}", notes.join("; ")), name));
     }
