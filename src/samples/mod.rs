@@ -103,11 +103,10 @@ fn nothing(what: &str, name: &str) -> Error {
 /// Whether text opens as JSON does, and not as a sentence in brackets.
 fn looks_like_json(text: &str) -> bool {
     let mut chars = text.chars().filter(|c| !c.is_whitespace());
-    match (chars.next(), chars.next()) {
-        (Some('{'), Some('"' | '}')) => true,
-        (Some('['), Some('{' | '[' | '"' | ']')) => true,
-        _ => false,
-    }
+    matches!(
+        (chars.next(), chars.next()),
+        (Some('{'), Some('"' | '}')) | (Some('['), Some('{' | '[' | '"' | ']'))
+    )
 }
 
 /// One JSON value, or one on each line.
