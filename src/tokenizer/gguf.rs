@@ -5,6 +5,7 @@ use super::pre::{self, Pre};
 use super::spm::{Kind, Spm};
 use super::{CAP, Engine, too_many};
 use crate::error::{Error, ErrorKind, Result};
+use crate::formats::gguf::Meta;
 use std::collections::{BTreeMap, HashMap};
 use tokenizers::models::bpe::{BPE, Vocab};
 use tokenizers::pre_tokenizers::sequence::Sequence;
@@ -41,7 +42,40 @@ pub struct GgufVocab<'a> {
     pub add_space_prefix: Option<bool>,
 }
 
-/// A tokenizer's engine, whether texts begin with BOS, and the size of its vocabulary.
+impl<'a> GgufVocab<'a> {
+    /// The tokenizer's part of a file's key-value pairs.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Missing`] where the file holds no tokenizer.
+    pub fn of(meta: &'a Meta) -> Result<Self> {
+        let missing = |key: &str| {
+            Error::new(
+                ErrorKind::Missing,
+                format!("the file has no tokenizer (tokenizer.ggml.{key})"),
+            )
+            .hint("use a GGUF file that holds its tokenizer, as converters write by default")
+        };
+        Ok(Self {
+            model: meta.str("tokenizer.ggml.model").ok_or_else(|| missing("model"))?,
+            pre: meta.str("tokenizer.ggml.pre"),
+            tokens: meta.strings("tokenizer.ggml.tokens").ok_or_else(|| missing("tokens"))?,
+            scores: meta.floats("tokenizer.ggml.scores"),
+            types: meta.ints("tokenizer.ggml.token_type"),
+            merges: meta.strings("tokenizer.ggml.merges"),
+            bos: meta.uint("tokenizer.ggml.bos_token_id"),
+            eos: meta.uint("tokenizer.ggml.eos_token_id"),
+            unknown: meta.uint("tokenizer.ggml.unknown_token_id"),
+            ends: [
+                meta.uint("tokenizer.ggml.eot_token_id"),
+                meta.uint("tokenizer.ggml.eom_token_id"),
+            ],
+            add_bos: meta.flag("tokenizer.ggml.add_bos_token"),
+            add_space_prefix: meta.flag("tokenizer.ggml.add_space_prefix"),
+        })
+    }
+}
+
+/// A tokenizer's engine, whether texts begin with BOS.
 pub(super) fn open(v: &GgufVocab<'_>) -> Result<(Engine, bool)> {
     let n = v.tokens.len();
     if n > CAP {
