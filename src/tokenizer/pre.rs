@@ -67,7 +67,7 @@ static TABLE: &[Pre] = &[
     row(&["gpt-4o", "llama4", "kanana2", "minimax-m2"], &[GPT4O]),
     row(&["bloom", "gpt3-finnish", "poro-chat"], &[BLOOM]),
     row(&["viking"], &[BLOOM, r"\p{N}"]),
-    row(&["falcon"], &[FALCON_PUNCTUATION, GPT2, "[0-9][0-9][0-9]"]),
+    row(&["falcon"], &[FALCON_PUNCTUATION, GPT2, "[0-9]+", "[0-9][0-9][0-9]"]),
     row(
         &["deepseek-llm"],
         &[
