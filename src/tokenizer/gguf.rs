@@ -199,16 +199,17 @@ fn byte_level(v: &GgufVocab<'_>, pre: &Pre) -> Result<Hf> {
     if pre.nfc {
         inner.with_normalizer(Some(tokenizers::normalizers::unicode::NFC)).map_err(broken)?;
     }
-    let mut parts: Vec<PreTokenizerWrapper> = Vec::new();
-    for split in pre.splits {
-        let pattern = SplitPattern::Regex((*split).to_owned());
-        parts.push(
-            Split::new(pattern, SplitDelimiterBehavior::Isolated, false).map_err(broken)?.into(),
-        );
+    let split = |pattern: &&str| {
+        let pattern = SplitPattern::Regex((*pattern).to_owned());
+        Split::new(pattern, SplitDelimiterBehavior::Isolated, false)
+            .map(PreTokenizerWrapper::from)
+            .map_err(broken)
+    };
+    let mut parts = pre.splits.iter().map(split).collect::<Result<Vec<_>>>()?;
+    parts.push(ByteLevel::new(v.add_space_prefix.unwrap_or(false), false, false).into());
+    for pattern in pre.after {
+        parts.push(split(pattern)?);
     }
-    // Of a text's space before and of trimming nothing here: bytes only.
-    let bytes = ByteLevel::new(v.add_space_prefix.unwrap_or(false), false, false);
-    parts.push(bytes.into());
     inner.with_pre_tokenizer(Some(Sequence::new(parts)));
     inner.with_decoder(Some(ByteLevel::new(false, false, false)));
     let added = v.tokens.iter().enumerate().filter_map(|(id, token)| {

@@ -10,6 +10,8 @@ pub(super) struct Pre {
     pub(super) names: &'static [&'static str],
     /// Splitting expressions, in order.
     pub(super) splits: &'static [&'static str],
+    /// The same, on the byte alphabet's spelling (where '½' is a byte, not a number).
+    pub(super) after: &'static [&'static str],
     /// The model's own tokenizer normalises to NFC first.
     pub(super) nfc: bool,
     /// A word that is a token stays whole, whatever the merges say.
@@ -34,7 +36,7 @@ const DEEPSEEK_LETTERS: &str = r"\s?[A-Za-z\x{B5}\x{C0}-\x{D6}\x{D8}-\x{F6}\x{F8
 const DEEPSEEK_V3: &str = r##"[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"##;
 
 const fn row(names: &'static [&'static str], splits: &'static [&'static str]) -> Pre {
-    Pre { names, splits, nfc: false, whole_words: false, bos: false }
+    Pre { names, splits, after: &[], nfc: false, whole_words: false, bos: false }
 }
 const fn nfc(pre: Pre) -> Pre {
     Pre { nfc: true, ..pre }
@@ -67,7 +69,7 @@ static TABLE: &[Pre] = &[
     row(&["gpt-4o", "llama4", "kanana2", "minimax-m2"], &[GPT4O]),
     row(&["bloom", "gpt3-finnish", "poro-chat"], &[BLOOM]),
     row(&["viking"], &[BLOOM, r"\p{N}"]),
-    row(&["falcon"], &[FALCON_PUNCTUATION, GPT2, "[0-9]+", "[0-9][0-9][0-9]"]),
+    Pre { after: &[r"\p{N}+", "[0-9][0-9][0-9]"], ..row(&["falcon"], &[FALCON_PUNCTUATION, GPT2]) },
     row(
         &["deepseek-llm"],
         &[
@@ -109,7 +111,7 @@ mod tests {
         let mut seen = std::collections::BTreeSet::new();
         for row in TABLE {
             assert!(row.names.iter().all(|n| seen.insert(*n)), "{:?}", row.names);
-            for s in row.splits {
+            for s in row.splits.iter().chain(row.after) {
                 tokenizers::pre_tokenizers::split::Split::new(
                     tokenizers::pre_tokenizers::split::SplitPattern::Regex((*s).to_owned()),
                     tokenizers::SplitDelimiterBehavior::Isolated,
