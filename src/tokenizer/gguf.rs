@@ -107,7 +107,7 @@ pub(super) fn open(v: &GgufVocab<'_>) -> Result<(Engine, bool)> {
             let hf = byte_level(v, pre)?;
             Ok((Engine::Hf(Box::new(hf)), v.add_bos.unwrap_or(pre.bos)))
         }
-        "llama" => Ok((Engine::Spm(sentencepiece(v)?), v.add_bos.unwrap_or(true))),
+        "llama" => Ok((Engine::Spm(Box::new(sentencepiece(v)?)), v.add_bos.unwrap_or(true))),
         other => Err(Error::new(
             ErrorKind::Unsupported,
             format!("the tokenizer model \"{other}\" (tokenizer.ggml.model)"),

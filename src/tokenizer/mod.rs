@@ -63,7 +63,7 @@ struct Encoded {
 
 enum Engine {
     Hf(Box<hf::Hf>),
-    Spm(spm::Spm),
+    Spm(Box<spm::Spm>),
 }
 
 /// A model's tokenizer.
