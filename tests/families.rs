@@ -3,6 +3,12 @@
 //! The fixtures are tiny random models with the logits that transformers
 //! computes for them; tests/fixtures/families.py makes them.
 #![cfg(not(target_arch = "wasm32"))]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test may stop at the first surprise"
+)]
 
 mod common;
 

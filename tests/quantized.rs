@@ -4,6 +4,12 @@
 //! logits must equal those of the same file with every tensor dequantised by
 //! candle and stored as F32: the quantised kernels against the plain ones.
 #![cfg(not(target_arch = "wasm32"))]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test may stop at the first surprise"
+)]
 
 mod common;
 

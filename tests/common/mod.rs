@@ -1,5 +1,6 @@
 //! Shared by the integration tests: archives from bytes in memory.
-#![allow(dead_code)]
+#![allow(dead_code, reason = "each test uses its part")]
+#![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
 use basetrace::Result;
 use basetrace::formats::{Archive, CandidateFiles};
