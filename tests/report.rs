@@ -1,11 +1,11 @@
 //! The report's forms: exact where they are small, escaped where input is hostile.
 
-mod common;
+mod sample_report;
 
 use basetrace::report::heatmap::{self, Against};
 use basetrace::report::markup::{Element, Node};
 use basetrace::report::{Answer, Report, chart, csv, html, json, tables, text};
-use common::{hostile, realistic, report};
+use sample_report::{hostile, realistic, report};
 
 /// Compares with the committed form; `UPDATE_SNAPSHOTS=1` rewrites it.
 fn snapshot(name: &str, found: &str) {
