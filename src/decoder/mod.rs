@@ -2,6 +2,8 @@
 
 pub mod config;
 pub mod families;
+#[cfg(any(test, feature = "zoo"))]
+pub mod reference;
 
 pub use config::Config;
 
