@@ -14,6 +14,8 @@ pub struct Observations<'a> {
     pub scores: &'a [CandidateScores],
     /// Seed of every random draw.
     pub seed: u64,
+    /// Bootstrap rounds.
+    pub bootstrap: usize,
 }
 
 /// All that one candidate scored.
@@ -23,6 +25,23 @@ pub struct CandidateScores {
     pub suspect: Vec<Option<ResponseScore>>,
     /// `own[d][i]`: response of candidate `d` to prompt `i` (`d` may be this candidate itself).
     pub own: Vec<Vec<Option<ResponseScore>>>,
+}
+
+impl CandidateScores {
+    /// Bits per byte over all responses of the suspect, then of each candidate's own.
+    pub fn levels(&self) -> Vec<Option<f64>> {
+        std::iter::once(&self.suspect).chain(&self.own).map(|r| level(r)).collect()
+    }
+}
+
+/// Bits per byte over all `responses` together.
+fn level(responses: &[Option<ResponseScore>]) -> Option<f64> {
+    let (mut nats, mut bytes) = (0.0, 0);
+    for r in responses.iter().flatten() {
+        nats -= r.log_likelihood();
+        bytes += r.bytes;
+    }
+    (bytes > 0).then(|| nats / std::f64::consts::LN_2 / bytes as f64)
 }
 
 /// One response under one candidate.

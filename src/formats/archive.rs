@@ -1,5 +1,7 @@
 //! One candidate's tensors and metadata, whatever the container.
 
+use super::sniff::{self, Kind};
+use super::{CandidateFiles, gguf, safetensors, shards};
 use crate::error::{Error, ErrorKind, Result};
 use crate::source::{SharedSource, read_vec};
 use candle_core::quantized::GgmlDType;
@@ -50,20 +52,46 @@ impl Archive {
     ///
     /// # Errors
     /// Whatever is wrong with the files, named by file.
-    pub fn open(files: &super::CandidateFiles) -> Result<Self> {
-        let _ = files;
-        Err(Error::new(ErrorKind::Internal, "not built yet"))
+    pub fn open(files: &CandidateFiles) -> Result<Self> {
+        let mut parts = Parts::default();
+        for file in &files.files {
+            parts.add(file)?;
+        }
+        if parts.gguf.is_empty() {
+            parts.hugging_face(&files.label)
+        } else {
+            parts.gguf(&files.label)
+        }
     }
 
     /// The place of tensor `name`.
     ///
     /// # Errors
-    /// [`ErrorKind::Missing`] where there is none.
+    /// [`ErrorKind::Missing`] where there is none, [`ErrorKind::Unsupported`]
+    /// where it is stored in a type that weights are not read in.
     pub fn info(&self, name: &str) -> Result<&TensorInfo> {
-        self.tensors.get(name).ok_or_else(|| {
-            Error::new(ErrorKind::Missing, format!("tensor \"{name}\" is not in the model"))
-                .in_file(&self.label)
-                .hint("the file is incomplete or of a variant that is not supported")
+        self.tensors.get(name).ok_or_else(|| match self.stored_otherwise(name) {
+            Some((dtype, source)) => Error::new(
+                ErrorKind::Unsupported,
+                format!("tensor \"{name}\" is stored as {dtype}, which is not supported"),
+            )
+            .in_file(source.name())
+            .hint("use a copy of the model in F32, F16 or BF16"),
+            None => {
+                Error::new(ErrorKind::Missing, format!("tensor \"{name}\" is not in the model"))
+                    .in_file(&self.label)
+                    .hint("the file is incomplete or of a variant that is not supported")
+            }
+        })
+    }
+
+    /// The type of a tensor that is there, but not among [`Archive::tensors`].
+    /// Looked up again only for the error's sake.
+    fn stored_otherwise(&self, name: &str) -> Option<(String, &SharedSource)> {
+        let Metadata::HuggingFace { .. } = self.metadata else { return None };
+        self.sources.iter().find_map(|source| {
+            let entry = safetensors::read(source.as_ref()).ok()?.remove(name)?;
+            Some((entry.dtype_name, source))
         })
     }
 
@@ -72,7 +100,134 @@ impl Archive {
     /// # Errors
     /// As [`read_vec`].
     pub fn read(&self, info: &TensorInfo, from: u64, len: usize) -> Result<Vec<u8>> {
-        let source = &self.sources[info.source];
+        let source = self.sources.get(info.source).ok_or_else(|| {
+            Error::new(ErrorKind::Internal, "a tensor of another archive").in_file(&self.label)
+        })?;
+        let end = from.checked_add(len as u64);
+        if end.is_none_or(|end| end > info.bytes as u64) {
+            let what = format!("{len} bytes from {from} in a tensor of {} bytes", info.bytes);
+            return Err(Error::new(ErrorKind::Internal, what).in_file(source.name()));
+        }
         read_vec(source.as_ref(), info.offset + from, len)
     }
+}
+
+/// A candidate's files by what they are.
+#[derive(Default)]
+struct Parts {
+    gguf: Vec<SharedSource>,
+    weights: Vec<SharedSource>,
+    config: Vec<SharedSource>,
+    tokenizer: Vec<SharedSource>,
+    index: Vec<SharedSource>,
+}
+
+impl Parts {
+    fn add(&mut self, file: &SharedSource) -> Result<()> {
+        let list = match sniff::kind(file.as_ref())? {
+            Kind::Gguf => &mut self.gguf,
+            Kind::Safetensors => &mut self.weights,
+            Kind::Config => &mut self.config,
+            Kind::Tokenizer => &mut self.tokenizer,
+            Kind::Index => &mut self.index,
+            Kind::Foreign(error) => return Err(error),
+            Kind::Adapter | Kind::Companion | Kind::Samples | Kind::Perhaps { .. } => {
+                return Ok(());
+            }
+        };
+        list.push(file.clone());
+        Ok(())
+    }
+
+    fn gguf(self, label: &str) -> Result<Archive> {
+        let [source] = self.gguf.as_slice() else {
+            return Err(Error::new(ErrorKind::Usage, "one candidate is one GGUF file")
+                .in_file(label)
+                .hint("give each GGUF file as a candidate of its own"));
+        };
+        let gguf::Header { meta, tensors } = gguf::read(source.as_ref())?;
+        let unsupported = |what: String, hint: &str| {
+            Err(Error::new(ErrorKind::Unsupported, what).in_file(source.name()).hint(hint))
+        };
+        if let Some(n) = meta.uint("split.count").filter(|&n| n > 1) {
+            return unsupported(
+                format!("this is one of {n} parts of a split GGUF model, which is not supported"),
+                "join the parts with `llama-gguf-split --merge`",
+            );
+        }
+        match meta.str("general.type") {
+            None | Some("model") => {}
+            Some(other) => {
+                return unsupported(
+                    format!("this GGUF file holds no model, but \"{other}\""),
+                    "add the model itself; an adapter must be merged into its base first",
+                );
+            }
+        }
+        if tensors.is_empty() {
+            return Err(Error::new(ErrorKind::Missing, "the file holds no tensors")
+                .in_file(source.name())
+                .hint("this may be a vocabulary alone: add the whole model"));
+        }
+        Ok(Archive {
+            label: label.to_owned(),
+            metadata: Metadata::Gguf(meta),
+            tensors,
+            sources: self.gguf,
+        })
+    }
+
+    fn hugging_face(self, label: &str) -> Result<Archive> {
+        let config = one(&self.config, label, "config.json")?;
+        let tokenizer = one(&self.tokenizer, label, "tokenizer.json")?;
+        let bytes = read_all(config)?;
+        let config = serde_json::from_slice(without_mark(&bytes)).map_err(|e| {
+            Error::new(ErrorKind::Corrupt, format!("this is not valid JSON: {e}"))
+                .in_file(config.name())
+                .hint("download the file again")
+        })?;
+        let mut tokenizer = read_all(tokenizer)?;
+        if tokenizer.len() != without_mark(&tokenizer).len() {
+            tokenizer.drain(..3);
+        }
+        let (sources, tensors) = shards::open(label, &self.weights, &self.index)?;
+        Ok(Archive {
+            label: label.to_owned(),
+            metadata: Metadata::HuggingFace { config, tokenizer },
+            tensors,
+            sources,
+        })
+    }
+}
+
+fn one<'a>(list: &'a [SharedSource], label: &str, what: &str) -> Result<&'a SharedSource> {
+    match list {
+        [one] => Ok(one),
+        [] => Err(missing(label, what)),
+        [a, b, ..] => Err(Error::new(
+            ErrorKind::Mismatch,
+            format!("{label} has more than one {what}: {} and {}", a.name(), b.name()),
+        )
+        .hint("put each model into a folder of its own")),
+    }
+}
+
+/// The error for a candidate without one of its parts.
+pub(super) fn missing(label: &str, what: &str) -> Error {
+    Error::new(ErrorKind::Missing, format!("{label} needs {what}"))
+        .hint("add it from the same model folder or page")
+}
+
+fn read_all(source: &SharedSource) -> Result<Vec<u8>> {
+    if source.len() > sniff::MAX_JSON {
+        return Err(Error::new(ErrorKind::TooLarge, "the file is longer than 64 MiB")
+            .in_file(source.name())
+            .hint("no real configuration or tokenizer is: check which file this is"));
+    }
+    read_vec(source.as_ref(), 0, source.len() as usize)
+}
+
+/// `bytes` without a byte-order mark.
+pub(super) fn without_mark(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
 }

@@ -8,6 +8,8 @@ pub mod archive;
 pub mod gather;
 pub mod gguf;
 pub mod safetensors;
+pub mod shards;
+pub mod sniff;
 
 pub use archive::{Archive, Metadata, TensorInfo};
 pub use gather::{CandidateFiles, Gathered, gather};

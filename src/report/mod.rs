@@ -3,6 +3,16 @@
 //! The report holds no date and no path, so that the same input gives the
 //! same bytes.
 
+pub mod chart;
+pub mod csv;
+pub mod figures;
+pub mod heatmap;
+pub mod html;
+pub mod json;
+pub mod markup;
+pub mod tables;
+pub mod text;
+
 use crate::error::Error;
 use crate::evidence::{Finding, ResponseScore};
 use crate::samples::{Note, Sample};
@@ -104,4 +114,51 @@ pub struct SampleResult {
     pub sample: Sample,
     /// By candidate; `None` where it could not be scored.
     pub scores: Vec<Option<ResponseScore>>,
+}
+
+impl Report {
+    /// The finding that the verdict rests on.
+    pub fn decisive(&self) -> Option<&Finding> {
+        let decisive = || self.findings.iter().filter(|f| !f.baseline);
+        decisive().find(|f| f.method == self.verdict.method).or_else(|| decisive().next())
+    }
+
+    /// The named baselines, shown beside.
+    pub fn baselines(&self) -> impl Iterator<Item = &Finding> {
+        self.findings.iter().filter(|f| f.baseline)
+    }
+
+    /// Label of candidate `c`; a dash for an index that a foreign report got wrong.
+    pub fn label(&self, c: usize) -> &str {
+        self.candidates.get(c).map_or(figures::UNKNOWN, |c| &c.label)
+    }
+
+    /// Verdict warnings, then those of the findings that are not among them.
+    pub fn warnings(&self) -> Vec<&str> {
+        let mut all: Vec<&str> = self.verdict.warnings.iter().map(String::as_str).collect();
+        for w in self.findings.iter().filter(|f| !f.baseline).flat_map(|f| &f.warnings) {
+            if !all.contains(&w.as_str()) {
+                all.push(w);
+            }
+        }
+        all
+    }
+}
+
+impl Finding {
+    /// Place of candidate `c` by this finding, 1 for the best.
+    pub fn place(&self, c: usize) -> Option<usize> {
+        self.standings.iter().position(|s| s.candidate == c).map(|i| i + 1)
+    }
+}
+
+impl Answer {
+    /// In words, as a heading.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Attributed => "Attributed",
+            Self::Undetermined => "Undetermined",
+            Self::NoneOfThese => "None of these",
+        }
+    }
 }

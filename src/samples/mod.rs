@@ -1,6 +1,8 @@
 //! Text samples of the suspect: prompt and response pairs from JSONL, JSON,
 //! CSV, TSV or plain text.
 
+pub mod fields;
+
 use crate::error::Result;
 use crate::source::Source;
 

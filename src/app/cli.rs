@@ -1,0 +1,475 @@
+//! The native command: arguments and files in, a report and an exit code out.
+//!
+//! Only this room of the crate has a clock, for the time left on a terminal.
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::formats::{Archive, CandidateFiles, gather};
+use crate::job::{Job, Parameters, Progress};
+use crate::report::figures::{self, plain};
+use crate::report::{Answer, Report, chart, csv, html, json, text};
+use crate::source::{FileSource, MemorySource, SharedSource};
+use clap::{Args, Parser, Subcommand};
+use std::collections::HashSet;
+use std::io::{IsTerminal, Read, Write};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+/// Files taken from one folder at the most.
+const MAX_FILES: usize = 10_000;
+/// Folders within folders at the most.
+const MAX_DEPTH: usize = 16;
+/// Bytes read from standard input at the most.
+const MAX_STDIN: u64 = 256 << 20;
+
+const EXIT_CODES: &str = "Exit codes of rank:
+  0  attributed to one candidate
+  1  error: nothing could be ranked, or a result could not be written
+  2  wrong usage
+  3  undetermined: the evidence does not separate the candidates
+  4  none of these: the evidence speaks against all candidates
+Inputs that cannot be used are reported on standard error; the others are ranked.
+
+Exit codes of inspect: 0 all files are usable, 1 some are not, 2 wrong usage.";
+
+/// Trace a fine-tuned language model back to its pre-trained base.
+#[derive(Parser)]
+#[command(name = "basetrace", version, after_help = EXIT_CODES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Rank candidate base models by samples of a suspect's text
+    #[command(after_help = EXIT_CODES)]
+    Rank(Rank),
+    /// Say what each file is, which belong together and what is missing
+    #[command(after_help = EXIT_CODES)]
+    Inspect {
+        /// Model files, folders or samples
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
+    /// Train and measure the toy zoo
+    #[cfg(feature = "zoo")]
+    #[command(disable_help_flag = true)]
+    Zoo {
+        /// Passed on
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+}
+
+#[derive(Args)]
+struct Rank {
+    /// A candidate: a GGUF file or a Hugging Face folder; may be repeated
+    #[arg(long = "candidate", short, required = true, value_name = "PATH", num_args = 1..)]
+    candidates: Vec<PathBuf>,
+    /// The suspect's text: JSONL, JSON, CSV, TSV or plain; - is standard input
+    #[arg(long, short, required = true, value_name = "FILE", num_args = 1..)]
+    samples: Vec<PathBuf>,
+    /// Print the report as JSON instead of text
+    #[arg(long)]
+    json: bool,
+    /// Also write the report as JSON
+    #[arg(long, value_name = "FILE")]
+    out_json: Option<PathBuf>,
+    /// Also write the report as CSV
+    #[arg(long, value_name = "FILE")]
+    csv: Option<PathBuf>,
+    /// Also write the report as one self-contained HTML file
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    /// Also write the chart as SVG
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
+    /// Seed of every random draw
+    #[arg(long, value_name = "N", default_value_t = Parameters::default().seed)]
+    seed: u64,
+    /// Samples used at the most
+    #[arg(long, value_name = "N", default_value_t = Parameters::default().max_samples, value_parser = at_least_one)]
+    max_samples: usize,
+    /// New tokens in a candidate's own response at the most
+    #[arg(long, value_name = "N", default_value_t = Parameters::default().max_new_tokens, value_parser = at_least_one)]
+    max_new_tokens: usize,
+    /// Bootstrap rounds
+    #[arg(long, value_name = "N", default_value_t = Parameters::default().bootstrap, value_parser = at_least_one)]
+    bootstrap: usize,
+    /// Show no progress
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+fn at_least_one(s: &str) -> Result<usize, String> {
+    match s.parse() {
+        Ok(0) => Err("must be at least 1".into()),
+        Ok(n) if n <= 1_000_000 => Ok(n),
+        Ok(_) => Err("must be at most 1000000".into()),
+        Err(_) => Err("not a whole number".into()),
+    }
+}
+
+/// Runs the command line of this process; returns its exit code.
+pub fn main() -> u8 {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(e) => {
+            // Help and version come this way too, with code 0.
+            let _ = e.print();
+            return u8::try_from(e.exit_code()).unwrap_or(2);
+        }
+    };
+    let done = match cli.command {
+        Command::Rank(args) => rank(&args),
+        Command::Inspect { files } => inspect(&files),
+        #[cfg(feature = "zoo")]
+        Command::Zoo { args } => crate::zoo::main(&args).map(|()| 0),
+    };
+    done.unwrap_or_else(|e| {
+        say("error", &e);
+        1
+    })
+}
+
+fn rank(args: &Rank) -> Result<u8> {
+    let outputs = [&args.out_json, &args.csv, &args.html, &args.svg];
+    outputs.into_iter().flatten().try_for_each(|p| writable(p))?;
+
+    let mut problems = vec![];
+    let (candidates, stray) = open(&args.candidates, &mut problems);
+    for source in stray {
+        problems.push(
+            Error::new(ErrorKind::Mismatch, "holds text samples, not a model")
+                .in_file(source.name())
+                .hint("give it with --samples"),
+        );
+    }
+    let (samples, sample_sources) = read_samples(&args.samples, &mut problems);
+    problems.iter().for_each(|p| say("problem", p));
+    let usable = |missing: bool, what: &str, hint: &str| {
+        if missing { Err(Error::new(ErrorKind::Missing, what).hint(hint)) } else { Ok(()) }
+    };
+    usable(candidates.is_empty(), "no usable candidate", "see the problems above")?;
+    usable(samples.samples.is_empty(), "no usable sample", "see the problems above")?;
+
+    let known = problems.len();
+    let parameters = Parameters {
+        seed: args.seed,
+        max_samples: args.max_samples,
+        max_new_tokens: args.max_new_tokens,
+        bootstrap: args.bootstrap,
+    };
+    let job = Job { candidates, samples, sample_sources, problems, parameters };
+    let mut bar = Bar::new(!args.quiet && std::io::stderr().is_terminal());
+    let report = crate::job::run(&job, &mut |p| bar.show(p));
+    bar.clear();
+    let report = report?;
+    report.problems.iter().skip(known).for_each(|p| say("problem", p));
+
+    // The answer first: a full disk must not cost the user the run.
+    print(&if args.json { json::write(&report)? } else { text::write(&report) })?;
+    write_files(args, &report)?;
+    Ok(match report.verdict.answer {
+        Answer::Attributed => 0,
+        Answer::Undetermined => 3,
+        Answer::NoneOfThese => 4,
+    })
+}
+
+fn write_files(args: &Rank, report: &Report) -> Result<()> {
+    type Write = fn(&Report) -> Result<String>;
+    let forms: [(&Option<PathBuf>, Write); 4] = [
+        (&args.out_json, json::write),
+        (&args.csv, csv::write),
+        (&args.html, |r| Ok(html::write(r))),
+        (&args.svg, chart::svg_file),
+    ];
+    let mut first = Ok(());
+    for (path, form) in forms {
+        let Some(path) = path else { continue };
+        let written = form(report)
+            .and_then(|content| std::fs::write(path, content).map_err(|e| cannot_write(path, &e)));
+        // The other files are still wanted; the first error decides the exit code.
+        if let Err(e) = written {
+            if first.is_ok() { first = Err(e) } else { say("error", &e) }
+        }
+    }
+    first
+}
+
+fn cannot_write(path: &Path, e: &std::io::Error) -> Error {
+    Error::new(ErrorKind::Usage, format!("cannot be written: {e}"))
+        .in_file(path.display().to_string())
+        .hint("check that the folder exists and may be written")
+}
+
+/// Refuses an output path that cannot work before the long run rather than after it.
+fn writable(path: &Path) -> Result<()> {
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if !folder.is_dir() || path.is_dir() {
+        let e =
+            std::io::Error::other(if path.is_dir() { "it is a folder" } else { "no such folder" });
+        return Err(cannot_write(path, &e));
+    }
+    Ok(())
+}
+
+fn inspect(paths: &[PathBuf]) -> Result<u8> {
+    let mut problems = vec![];
+    let (candidates, samples) = open(paths, &mut problems);
+    let mut out = String::new();
+    for c in &candidates {
+        match describe(c) {
+            Ok(lines) => out.push_str(&lines),
+            Err(e) => problems.push(e),
+        }
+    }
+    for source in &samples {
+        match crate::samples::read(source.as_ref()) {
+            Ok(s) => {
+                let name = plain(source.name());
+                out.push_str(&format!("samples {name}: {} usable\n", s.samples.len()));
+                for n in s.notes {
+                    out.push_str(&format!("  note: {}\n", plain(&n.text)));
+                }
+            }
+            Err(e) => problems.push(e),
+        }
+    }
+    print(&out)?;
+    problems.iter().for_each(|p| say("problem", p));
+    Ok(u8::from(!problems.is_empty() || out.is_empty()))
+}
+
+fn describe(files: &CandidateFiles) -> Result<String> {
+    let archive = Archive::open(files)?;
+    let weights: u64 =
+        archive.tensors.values().map(|t| t.shape.iter().map(|&n| n as u64).product::<u64>()).sum();
+    let mut dtypes: Vec<String> =
+        archive.tensors.values().map(|t| format!("{:?}", t.dtype)).collect();
+    dtypes.sort();
+    dtypes.dedup();
+    let mut out = format!(
+        "candidate {}: {} weights in {} tensors ({})\n",
+        plain(&files.label),
+        figures::count(weights),
+        archive.tensors.len(),
+        dtypes.join(", ")
+    );
+    for f in &files.files {
+        out.push_str(&format!("  {} ({})\n", plain(f.name()), figures::bytes(f.len())));
+    }
+    Ok(out)
+}
+
+/// Opens and sorts `paths`; what cannot be used is added to `problems`.
+fn open(paths: &[PathBuf], problems: &mut Vec<Error>) -> (Vec<CandidateFiles>, Vec<SharedSource>) {
+    let mut sources: Vec<SharedSource> = vec![];
+    let mut given = HashSet::new();
+    for (path, name) in paths.iter().zip(names(paths)) {
+        if path.is_dir() {
+            walk(path, &name, 0, &mut sources, problems);
+        } else {
+            given.insert(name.clone());
+            match FileSource::open(path, name) {
+                Ok(s) => sources.push(Rc::new(s)),
+                Err(e) => problems.push(e),
+            }
+        }
+    }
+    let mut gathered = gather(&sources);
+    problems.append(&mut gathered.problems);
+    // A folder's README and word lists are no mistake of the user's.
+    gathered.samples.retain(|s| given.contains(s.name()));
+    (gathered.candidates, gathered.samples)
+}
+
+/// The shortest distinct ends of `paths`, joined with `/`: what a drop of the
+/// same files on the page would call them.
+fn names(paths: &[PathBuf]) -> Vec<String> {
+    let parts: Vec<Vec<String>> = paths
+        .iter()
+        .map(|p| {
+            // "." and ".." say nothing; the folder they mean does.
+            let full = p.canonicalize().unwrap_or_else(|_| p.clone());
+            let normal = full.components().filter_map(|c| match c {
+                std::path::Component::Normal(s) => Some(s.to_string_lossy().into_owned()),
+                _ => None,
+            });
+            normal.collect()
+        })
+        .collect();
+    let end = |i: usize, n: usize| parts[i][parts[i].len().saturating_sub(n)..].join("/");
+    (0..parts.len())
+        .map(|i| {
+            let n = (1..parts[i].len())
+                .find(|&n| (0..parts.len()).all(|j| j == i || end(j, n) != end(i, n)));
+            end(i, n.unwrap_or(1))
+        })
+        .collect()
+}
+
+fn walk(
+    folder: &Path,
+    name: &str,
+    depth: usize,
+    sources: &mut Vec<SharedSource>,
+    problems: &mut Vec<Error>,
+) {
+    let read = std::fs::read_dir(folder).and_then(|d| d.collect::<std::io::Result<Vec<_>>>());
+    let mut entries = match read {
+        Ok(entries) => entries,
+        Err(e) => {
+            let e = Error::new(ErrorKind::Read, format!("the folder cannot be read: {e}"));
+            return problems.push(e.in_file(name).hint("check that it may be read"));
+        }
+    };
+    // The order of a folder depends on the file system; the report must not.
+    entries.sort_by_key(std::fs::DirEntry::file_name);
+    for entry in entries {
+        let file = entry.file_name().to_string_lossy().into_owned();
+        if file.starts_with('.') {
+            continue;
+        }
+        let (path, name) = (entry.path(), format!("{name}/{file}"));
+        if sources.len() >= MAX_FILES || depth >= MAX_DEPTH {
+            let e = Error::new(ErrorKind::TooLarge, "the folder holds too many files or levels");
+            return problems.push(e.in_file(name).hint("give the model's own folder"));
+        }
+        if path.is_dir() {
+            walk(&path, &name, depth + 1, sources, problems);
+        } else {
+            match FileSource::open(&path, name) {
+                Ok(s) => sources.push(Rc::new(s)),
+                Err(e) => problems.push(e),
+            }
+        }
+    }
+}
+
+fn read_samples(
+    paths: &[PathBuf],
+    problems: &mut Vec<Error>,
+) -> (crate::samples::Samples, Vec<SharedSource>) {
+    let (mut parts, mut sources) = (vec![], vec![]);
+    for (path, name) in paths.iter().zip(names(paths)) {
+        let opened: Result<SharedSource> = if path.as_os_str() == "-" {
+            stdin()
+        } else if path.is_dir() {
+            Err(Error::new(ErrorKind::Read, "is a folder, not a file of samples").in_file(name))
+        } else {
+            FileSource::open(path, name).map(|s| Rc::new(s) as SharedSource)
+        };
+        match opened.and_then(|s| Ok((crate::samples::read(s.as_ref())?, s))) {
+            Ok((read, source)) => {
+                parts.push(read);
+                sources.push(source);
+            }
+            Err(e) => problems.push(e),
+        }
+    }
+    (crate::samples::merge(parts), sources)
+}
+
+fn stdin() -> Result<SharedSource> {
+    let mut bytes = vec![];
+    let name = "standard input";
+    let read = std::io::stdin().lock().take(MAX_STDIN + 1).read_to_end(&mut bytes);
+    read.map_err(|e| Error::new(ErrorKind::Read, format!("cannot be read: {e}")).in_file(name))?;
+    if bytes.len() as u64 > MAX_STDIN {
+        let e = Error::new(ErrorKind::TooLarge, "more than 256 MiB of samples").in_file(name);
+        return Err(e.hint("a few hundred samples are enough"));
+    }
+    Ok(Rc::new(MemorySource::new(name, bytes)))
+}
+
+/// Writes to standard output; a reader that has seen enough is no error.
+fn print(text: &str) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Error::new(ErrorKind::Usage, format!("standard output cannot be written: {e}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// One line on standard error; when even that is closed there is nobody to tell.
+fn say(what: &str, e: &Error) {
+    let _ = writeln!(std::io::stderr(), "{what}: {}", plain(&e.to_string()));
+}
+
+/// One line of progress, drawn again in place.
+struct Bar {
+    shown: bool,
+    began: Instant,
+    drawn: Option<Instant>,
+}
+
+impl Bar {
+    fn new(shown: bool) -> Self {
+        Self { shown, began: Instant::now(), drawn: None }
+    }
+
+    fn show(&mut self, p: &Progress) {
+        if !self.shown || self.drawn.is_some_and(|d| d.elapsed() < Duration::from_millis(100)) {
+            return;
+        }
+        self.drawn = Some(Instant::now());
+        let line = progress_line(p, self.began.elapsed());
+        let _ = write!(std::io::stderr(), "\r\x1b[K{line}");
+    }
+
+    fn clear(&self) {
+        if self.drawn.is_some() {
+            let _ = write!(std::io::stderr(), "\r\x1b[K");
+        }
+    }
+}
+
+fn progress_line(p: &Progress, elapsed: Duration) -> String {
+    let clock = |s: u64| format!("{}:{:02}", s / 60, s % 60);
+    let part = p.done.min(p.total) as f64 / p.total.max(1) as f64;
+    let amount = |n| if p.unit == "bytes" { figures::bytes(n) } else { n.to_string() };
+    let unit = if p.unit == "bytes" { String::new() } else { format!(" {}", p.unit) };
+    let mut line = format!(
+        "{:3.0} % {} · {} of {}{unit} · {} elapsed",
+        part * 100.0,
+        figures::truncate(&plain(&p.stage), 40),
+        amount(p.done),
+        amount(p.total),
+        clock(elapsed.as_secs())
+    );
+    // The first moments say nothing about the rest.
+    if part > 0.02 && elapsed > Duration::from_secs(2) {
+        let left = elapsed.as_secs_f64() * (1.0 - part) / part;
+        line.push_str(&format!(" · {} left", clock(left as u64)));
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_the_shortest_that_differ() {
+        let paths = ["/x/a/model.gguf", "/x/b/model.gguf", "/x/c.gguf"].map(PathBuf::from);
+        assert_eq!(names(&paths), ["a/model.gguf", "b/model.gguf", "c.gguf"]);
+        let same = ["/x/c.gguf", "/x/c.gguf"].map(PathBuf::from);
+        assert_eq!(names(&same), ["c.gguf", "c.gguf"]);
+    }
+
+    #[test]
+    fn progress_tells_what_how_far_and_how_long() {
+        let p = Progress { stage: "A scores".into(), done: 25, total: 100, unit: "tokens".into() };
+        assert_eq!(
+            progress_line(&p, Duration::from_secs(30)),
+            " 25 % A scores · 25 of 100 tokens · 0:30 elapsed · 1:30 left"
+        );
+        let none = Progress { total: 0, ..p };
+        assert!(progress_line(&none, Duration::ZERO).starts_with("  0 %"));
+    }
+}

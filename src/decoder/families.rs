@@ -1,1 +1,0 @@
-//! The list of supported families; one file each.

@@ -1,0 +1,166 @@
+//! From hidden states to what the reader wants: scores or logits.
+
+use super::TokenScore;
+use super::kernels::{self, TILE_ROWS, math};
+use super::weights::Linear;
+use crate::error::{Error, ErrorKind, Result};
+
+/// Tiles of the output matrix worked on at a time (512 logits a position).
+const STRIP: usize = 16;
+
+/// Running sums over a position's logits, strip by strip.
+#[derive(Clone, Copy)]
+struct Sums {
+    /// Largest logit so far.
+    max: f64,
+    /// Σ e^(l − max), and the same times (l − max) and (l − max)².
+    weight: f64,
+    first: f64,
+    second: f64,
+    /// Logits above the target's.
+    above: u32,
+}
+
+/// Scores `targets`, one per row of `hidden`, without ever holding a whole
+/// row of logits.
+pub fn score(head: &Linear, hidden: &[f32], targets: &[u32]) -> Result<Vec<TokenScore>> {
+    let (k, tiles) = (head.weight.cols(), head.weight.tiles());
+    let mut wanted = Vec::with_capacity(targets.len());
+    for (row, target) in hidden.chunks_exact(k).zip(targets) {
+        let weights = head.weight.row(*target as usize)?;
+        // The order of `matmul`, so that equal logits compare equal.
+        let logit = row.iter().zip(&weights).fold(0.0_f32, |s, (a, b)| s + a * b);
+        wanted.push(logit + head.bias.as_ref().map_or(0.0, |b| b[*target as usize]));
+    }
+    let start = Sums { max: f64::NEG_INFINITY, weight: 0.0, first: 0.0, second: 0.0, above: 0 };
+    let mut sums = vec![start; targets.len()];
+    for from in (0..tiles).step_by(STRIP) {
+        let to = (from + STRIP).min(tiles);
+        let width = (to * TILE_ROWS).min(head.weight.rows()) - from * TILE_ROWS;
+        let mut logits = vec![0.0; targets.len() * width];
+        kernels::columns(hidden, &head.weight, head.bias.as_deref(), from..to, &mut logits)?;
+        for ((row, wanted), sums) in logits.chunks_exact(width).zip(&wanted).zip(&mut sums) {
+            sums.add(row, *wanted);
+        }
+    }
+    wanted.iter().zip(sums).map(|(logit, s)| s.score(*logit)).collect()
+}
+
+impl Sums {
+    fn add(&mut self, logits: &[f32], wanted: f32) {
+        let max = logits.iter().fold(f32::NEG_INFINITY, |m, v| m.max(*v));
+        let (mut weight, mut first, mut second) = ([0.0_f32; 8], [0.0_f32; 8], [0.0_f32; 8]);
+        let mut above = 0;
+        for (i, l) in logits.iter().enumerate() {
+            let d = l - max;
+            let e = math::exp(d);
+            weight[i % 8] += e;
+            first[i % 8] += e * d;
+            second[i % 8] += e * d * d;
+            above += u32::from(*l > wanted);
+        }
+        self.above += above;
+        let sum = |v: [f32; 8]| v.iter().fold(0.0_f64, |s, x| s + f64::from(*x));
+        let other = Sums {
+            max: f64::from(max),
+            weight: sum(weight),
+            first: sum(first),
+            second: sum(second),
+            above: 0,
+        };
+        // A NaN logit loses every comparison of max, so it shows in the weight only.
+        if other.max > self.max {
+            let mine = *self;
+            *self = Sums { above: mine.above, ..other };
+            self.shifted(mine);
+        } else {
+            self.shifted(other);
+        }
+    }
+
+    /// Adds sums taken from a smaller maximum.
+    fn shifted(&mut self, s: Sums) {
+        if s.max == f64::NEG_INFINITY && s.weight == 0.0 {
+            return;
+        }
+        let shift = s.max - self.max;
+        let scale = libm::exp(shift);
+        self.weight += scale * s.weight;
+        self.first += scale * (s.first + shift * s.weight);
+        self.second += scale * (s.second + 2.0 * shift * s.first + shift * shift * s.weight);
+    }
+
+    fn score(self, logit: f32) -> Result<TokenScore> {
+        let log_weight = libm::log(self.weight);
+        let logprob = f64::from(logit) - self.max - log_weight;
+        // log p = (l − max) − log Σ, so its mean and variance follow from those of l − max.
+        let mean = self.first / self.weight;
+        let variance = (self.second / self.weight - mean * mean).max(0.0);
+        if !logprob.is_finite() || !mean.is_finite() {
+            return Err(Error::new(ErrorKind::NotFinite, "the model's output is not a number")
+                .hint("its weights are damaged, or its arithmetic overflows in 32 bits"));
+        }
+        Ok(TokenScore {
+            logprob: logprob.min(0.0) as f32,
+            rank: self.above + 1,
+            mean: (mean - log_weight) as f32,
+            variance: variance as f32,
+        })
+    }
+}
+
+/// Logits of every row: rows × vocab.
+pub fn logits(head: &Linear, hidden: &[f32]) -> Result<Vec<f32>> {
+    head.apply(hidden)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decoder::kernels::Matrix;
+
+    #[test]
+    fn agrees_with_a_plain_softmax() {
+        use rand::{Rng, SeedableRng};
+        let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(9);
+        let (k, vocab, rows) = (16, 1500, 7);
+        let mut noise =
+            |n: usize, s: f32| -> Vec<f32> { (0..n).map(|_| rng.random_range(-s..s)).collect() };
+        let (w, x, b) = (noise(vocab * k, 2.0), noise(rows * k, 2.0), noise(vocab, 1.0));
+        let head = Linear { weight: Matrix::from_f32(&w, k).unwrap().into(), bias: Some(b) };
+        let targets = [0, 1, 31, 32, 700, 1498, 1499];
+        let scores = score(&head, &x, &targets).unwrap();
+        for ((row, target), s) in logits(&head, &x).unwrap().chunks(vocab).zip(targets).zip(scores)
+        {
+            let l: Vec<f64> = row.iter().map(|v| f64::from(*v)).collect();
+            let max = l.iter().copied().fold(f64::MIN, f64::max);
+            let log_sum = max + libm::log(l.iter().map(|v| libm::exp(v - max)).sum());
+            let p: Vec<f64> = l.iter().map(|v| libm::exp(v - log_sum)).collect();
+            let mean: f64 = p.iter().zip(&l).map(|(p, v)| p * (v - log_sum)).sum();
+            let variance: f64 = p
+                .iter()
+                .zip(&l)
+                .map(|(p, v)| p * (v - log_sum - mean) * (v - log_sum - mean))
+                .sum();
+            let rank = 1 + l.iter().filter(|v| **v > l[target as usize]).count();
+            assert!((f64::from(s.logprob) - (l[target as usize] - log_sum)).abs() < 1e-5);
+            assert_eq!(s.rank as usize, rank);
+            assert!(
+                (f64::from(s.mean) - mean).abs() < 1e-4 * (1.0 + mean.abs()),
+                "{} {mean}",
+                s.mean
+            );
+            assert!(
+                (f64::from(s.variance) - variance).abs() < 1e-3 * (1.0 + variance),
+                "{} {variance}",
+                s.variance
+            );
+        }
+    }
+
+    #[test]
+    fn nan_is_an_error() {
+        let head = Linear { weight: Matrix::from_f32(&[1.0; 64], 1).unwrap().into(), bias: None };
+        assert_eq!(score(&head, &[f32::NAN], &[3]).unwrap_err().kind(), ErrorKind::NotFinite);
+    }
+}

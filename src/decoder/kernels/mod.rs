@@ -1,0 +1,17 @@
+//! The arithmetic of the decoder, on slices.
+//!
+//! Every result is a sum in one fixed order, with multiplication and addition
+//! rounded apart, so that SSE, AVX and WebAssembly give the same bits: a
+//! vector lane always holds a different output, never a part of a sum whose
+//! order would depend on the lane count. [`naive`] holds the oracles.
+
+pub mod math;
+mod matmul;
+mod matrix;
+#[cfg(test)]
+mod naive;
+mod vector;
+
+pub use matmul::{columns, matmul};
+pub use matrix::{Matrix, TILE_ROWS};
+pub use vector::{add, add_scaled, dot, layer_norm, rms_norm, softmax};

@@ -1,0 +1,98 @@
+//! The JSON form: the report itself, its fields in the order of [`Report`].
+
+use super::{Report, SCHEMA};
+use crate::error::{Error, ErrorKind, Result};
+
+/// `report` as JSON, indented, ending in a line feed.
+///
+/// # Errors
+/// [`ErrorKind::NotFinite`] where a figure is NaN or infinite: JSON has no
+/// form for it, and a reader could not read it back.
+pub fn write(report: &Report) -> Result<String> {
+    check_finite(report)?;
+    pretty(report)
+}
+
+/// Reads what [`write`] wrote.
+///
+/// # Errors
+/// [`ErrorKind::Corrupt`] where it is no report, [`ErrorKind::Unsupported`]
+/// for another version of the schema.
+pub fn read(json: &str) -> Result<Report> {
+    let report: Report = serde_json::from_str(json).map_err(|e| {
+        Error::new(ErrorKind::Corrupt, format!("this is not a basetrace report: {e}"))
+    })?;
+    if report.schema != SCHEMA {
+        return Err(Error::new(
+            ErrorKind::Unsupported,
+            format!("the report has schema \"{}\", not \"{SCHEMA}\"", report.schema),
+        )
+        .hint("read it with the version of basetrace that wrote it"));
+    }
+    Ok(report)
+}
+
+/// What is needed to repeat a run and to read its result: schema, version,
+/// parameters, inputs with SHA-256, verdict and limits. For exports that hold
+/// a picture.
+///
+/// # Errors
+/// As [`write`].
+pub fn provenance(report: &Report) -> Result<String> {
+    pretty(&serde_json::json!({
+        "schema": report.schema,
+        "version": report.version,
+        "parameters": report.parameters,
+        "inputs": report.inputs,
+        "verdict": report.verdict,
+        "limits": report.limits,
+    }))
+}
+
+fn pretty(value: &impl serde::Serialize) -> Result<String> {
+    let mut out = serde_json::to_string_pretty(value).map_err(|e| {
+        Error::new(ErrorKind::Internal, format!("the report cannot be written: {e}"))
+    })?;
+    out.push('\n');
+    Ok(out)
+}
+
+fn check_finite(report: &Report) -> Result<()> {
+    let fail = |what: String| Err(Error::new(ErrorKind::NotFinite, what));
+    for f in &report.findings {
+        for s in &f.standings {
+            let all = [
+                s.score,
+                s.score_interval.0,
+                s.score_interval.1,
+                s.probability,
+                s.probability_interval.0,
+                s.probability_interval.1,
+            ];
+            if !all.iter().all(|x| x.is_finite()) {
+                return fail(format!(
+                    "{} gave no finite figures for {}",
+                    f.method,
+                    report.label(s.candidate)
+                ));
+            }
+        }
+        if f.none.as_ref().is_some_and(|n| !n.p_value.is_finite() || !n.statistic.is_finite()) {
+            return fail(format!("{} gave no finite p-value", f.method));
+        }
+    }
+    for (i, sample) in report.samples.iter().enumerate() {
+        for score in sample.scores.iter().flatten() {
+            let finite = |t: &crate::decoder::TokenScore| {
+                t.logprob.is_finite() && t.mean.is_finite() && t.variance.is_finite()
+            };
+            if !score.tokens.iter().all(finite) {
+                return fail(format!("sample {} has a token score that is not finite", i + 1));
+            }
+        }
+    }
+    if report.levels.iter().flatten().flatten().any(|b| !b.is_finite()) {
+        return fail("a level in bits per byte is not finite".into());
+    }
+    Ok(())
+}

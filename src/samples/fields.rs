@@ -1,0 +1,41 @@
+//! The field names that prompts and responses go by.
+
+/// Names of prompts, the likeliest first; compared without case.
+pub const PROMPTS: &[&str] =
+    &["prompt", "instruction", "input", "question", "query", "context", "user"];
+
+/// Names of responses, the likeliest first; compared without case.
+pub const RESPONSES: &[&str] = &[
+    "response",
+    "output",
+    "completion",
+    "answer",
+    "generated_text",
+    "generation",
+    "generated",
+    "reply",
+    "assistant",
+    "text",
+];
+
+/// Names of lists of chat messages; compared without case.
+pub const CONVERSATIONS: &[&str] = &["messages", "conversation", "conversations"];
+
+fn among(name: &str, list: &[&str]) -> bool {
+    list.iter().any(|n| n.eq_ignore_ascii_case(name.trim()))
+}
+
+/// Whether a field of this name holds a prompt.
+pub fn is_prompt(name: &str) -> bool {
+    among(name, PROMPTS)
+}
+
+/// Whether a field of this name holds a response.
+pub fn is_response(name: &str) -> bool {
+    among(name, RESPONSES)
+}
+
+/// Whether a field of this name holds a list of chat messages.
+pub fn is_conversation(name: &str) -> bool {
+    among(name, CONVERSATIONS)
+}
