@@ -21,14 +21,21 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let start = Instant::now();
     let scores = model.score(&[(&tokens, 1)], &mut |_| {})?;
     let sum: f32 = scores[0].iter().map(|s| s.logprob).sum();
-    println!("score {n}: {:.1} tokens/s (log-likelihood {sum:.4})", f64::from(n) / start.elapsed().as_secs_f64());
+    println!(
+        "score {n}: {:.1} tokens/s (log-likelihood {sum:.4})",
+        f64::from(n) / start.elapsed().as_secs_f64()
+    );
     let sampling = Sampling { temperature: 0.8, top_p: 0.95, max_tokens: 16, seed: 1 };
     for batch in [1, 8, 32] {
         let prompts: Vec<Vec<u32>> = (0..batch).map(|i| tokens[i..i + 8].to_vec()).collect();
         let start = Instant::now();
-        let written = model.generate(&prompts, &vec![sampling.clone(); batch], &|_| false, &mut |_| {})?;
+        let written =
+            model.generate(&prompts, &vec![sampling.clone(); batch], &|_| false, &mut |_| {})?;
         let total: usize = written.iter().map(Vec::len).sum();
-        println!("generate {batch} at a time: {:.1} tokens/s", total as f64 / start.elapsed().as_secs_f64());
+        println!(
+            "generate {batch} at a time: {:.1} tokens/s",
+            total as f64 / start.elapsed().as_secs_f64()
+        );
     }
     Ok(())
 }

@@ -135,12 +135,7 @@ fn same(a: &SharedSource, b: &SharedSource) -> bool {
 
 /// Settles what only its surroundings can: text in a model folder is that
 /// model's documentation, elsewhere it is samples.
-fn decide(
-    file: &SharedSource,
-    kind: Kind,
-    folders: &BTreeMap<String, Folder>,
-    out: &mut Gathered,
-) {
+fn decide(file: &SharedSource, kind: Kind, folders: &BTreeMap<String, Folder>, out: &mut Gathered) {
     let mut path = folder_of(file.name());
     let beside_model = loop {
         if folders.get(path).is_some_and(Folder::is_model) {

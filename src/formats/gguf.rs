@@ -174,11 +174,7 @@ impl<'a> Reader<'a> {
             return Err(too_large("the header is longer than 512 MiB"));
         }
         if len > self.left() {
-            return Err(past_end(
-                self.source,
-                self.at,
-                usize::try_from(len).unwrap_or(usize::MAX),
-            ));
+            return Err(past_end(self.source, self.at, usize::try_from(len).unwrap_or(usize::MAX)));
         }
         Ok(())
     }

@@ -1,107 +1,57 @@
-//! A model's responses to prompts, as a suspect would give them.
+//! A model's responses to prompts, as a suspect would give them, and what the
+//! bases make of such responses.
 
-use super::vocabulary::Vocabulary;
-use super::weights::uniform;
-use crate::decoder::reference::{Reference, batch};
+use crate::decoder::{Model, Sampling};
 use crate::error::Result;
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
+use crate::tokenizer::Tokenizer;
 
-const TEMPERATURE: f32 = 0.8;
-const TOP_P: f32 = 0.95;
 /// New tokens of a response at the most.
 pub const NEW_TOKENS: usize = 48;
 
 /// Responses to `prompts`: every third greedy, the others sampled at
-/// temperature 0.8 and top-p 0.95, 48 tokens at the most.
+/// temperature 0.8 and top-p 0.95, [`NEW_TOKENS`] at the most.
 ///
 /// # Errors
 /// The decoder's or tokenizer's own.
 pub fn answer(
-    model: &Reference,
-    vocabulary: &Vocabulary,
+    model: &Model,
+    tokenizer: &Tokenizer,
     prompts: &[&str],
     seed: u64,
 ) -> Result<Vec<String>> {
-    let mut sequences: Vec<Vec<u32>> = vec![];
-    for prompt in prompts {
-        let mut tokens = vocabulary.encode(prompt)?;
-        if vocabulary.adds_begin() {
-            tokens.insert(0, vocabulary.begin());
-        }
-        sequences.push(tokens);
-    }
-    let starts: Vec<usize> = sequences.iter().map(Vec::len).collect();
-    let mut rngs: Vec<ChaCha8Rng> = (0..prompts.len() as u64)
-        .map(|i| {
-            let mut rng = ChaCha8Rng::seed_from_u64(seed);
-            rng.set_stream(i);
-            rng
+    let tokens = prompts.iter().map(|p| tokenizer.prompt(p)).collect::<Result<Vec<_>>>()?;
+    let sampling: Vec<Sampling> = (0..prompts.len())
+        .map(|i| Sampling {
+            temperature: if i % 3 == 2 { 0.0 } else { 0.8 },
+            top_p: 0.95,
+            max_tokens: NEW_TOKENS,
+            seed: seed * 1000 + i as u64,
         })
         .collect();
-    let mut open: Vec<usize> = (0..prompts.len()).collect();
-    for _ in 0..NEW_TOKENS {
-        if open.is_empty() {
-            break;
-        }
-        let rows: Vec<&[u32]> = open.iter().map(|&i| sequences[i].as_slice()).collect();
-        let last: Vec<usize> = rows.iter().map(|r| r.len() - 1).collect();
-        let logits = model.logits(&batch(&rows)?)?.detach();
-        let mut still = vec![];
-        for (row, &i) in open.iter().enumerate() {
-            let at = logits.get(row)?.get(last[row])?.to_vec1::<f32>()?;
-            let token = if i % 3 == 2 { greedy(&at) } else { sample(&at, &mut rngs[i]) };
-            if token != vocabulary.end() {
-                sequences[i].push(token);
-                still.push(i);
-            }
-        }
-        open = still;
-    }
-    let mut responses = vec![];
-    for (sequence, start) in sequences.iter().zip(starts) {
-        let whole = vocabulary.decode(sequence)?;
-        let prompt = vocabulary.decode(&sequence[..start])?;
-        let response = whole.strip_prefix(&prompt).unwrap_or_default();
-        // The last character may be cut in the middle of its bytes.
-        responses.push(response.trim_end_matches('\u{fffd}').to_owned());
-    }
-    Ok(responses)
+    let made = model.generate(&tokens, &sampling, &|t| tokenizer.is_end(t), &mut |_| {})?;
+    made.iter().map(|t| tokenizer.continuation(t)).collect()
 }
 
-fn greedy(logits: &[f32]) -> u32 {
-    let mut best = 0;
-    for (i, x) in logits.iter().enumerate() {
-        if *x > logits[best] {
-            best = i;
-        }
+/// Bits per byte that `model` gives to all `(prompt, response)` together:
+/// raw perplexity, corrected for nothing.
+///
+/// # Errors
+/// The decoder's or tokenizer's own.
+pub fn raw_bits_per_byte(
+    model: &Model,
+    tokenizer: &Tokenizer,
+    samples: &[(String, String)],
+) -> Result<f64> {
+    let (mut pairs, mut bytes) = (vec![], 0);
+    for (prompt, response) in samples.iter().filter(|(_, r)| !r.is_empty()) {
+        let mut pair = tokenizer.pair(prompt, response)?;
+        pair.tokens.truncate(model.config().context);
+        bytes += response.len();
+        pairs.push(pair);
     }
-    best as u32
-}
-
-/// From the fewest likeliest tokens that together have [`TOP_P`].
-fn sample(logits: &[f32], rng: &mut ChaCha8Rng) -> u32 {
-    let top = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let mut odds: Vec<(f32, u32)> = logits
-        .iter()
-        .enumerate()
-        .map(|(i, x)| (libm::expf((x - top) / TEMPERATURE), i as u32))
-        .collect();
-    odds.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-    let total: f32 = odds.iter().map(|o| o.0).sum();
-    let mut mass = 0.0;
-    let kept = odds.iter().take_while(|o| {
-        let before = mass;
-        mass += o.0;
-        before < TOP_P * total
-    });
-    let kept: Vec<_> = kept.copied().collect();
-    let mut at = uniform(rng) * kept.iter().map(|o| o.0).sum::<f32>();
-    for (weight, token) in &kept {
-        at -= weight;
-        if at < 0.0 {
-            return *token;
-        }
-    }
-    kept.last().map_or(0, |o| o.1)
+    let sequences: Vec<(&[u32], usize)> =
+        pairs.iter().map(|p| (p.tokens.as_slice(), p.start)).collect();
+    let scores = model.score(&sequences, &mut |_| {})?;
+    let nats: f64 = scores.iter().flatten().map(|s| -f64::from(s.logprob)).sum();
+    Ok(nats / std::f64::consts::LN_2 / bytes.max(1) as f64)
 }

@@ -5,12 +5,14 @@ use super::corpora::{self, texts};
 use super::files;
 use super::plan::{BASES, Base, Domain, FINETUNE, PRETRAIN, Schedule, Storage, Tune};
 use super::prompts::PROMPTS;
+use super::publish::open;
 use super::train::{Stream, bits_per_byte, train};
 use super::vocabulary::Vocabulary;
 use super::weights::{self, Parts};
 use crate::decoder::config::Config;
 use crate::decoder::reference::Reference;
 use crate::error::{Error, ErrorKind, Result};
+use crate::tokenizer::Tokenizer;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
@@ -21,18 +23,30 @@ const TOKENIZER_TEXT: usize = 1_500_000;
 /// What a loss is measured on (bytes).
 const HELD_OUT: usize = 24_000;
 
-fn written(path: &Path, bytes: impl AsRef<[u8]>) -> Result<()> {
-    let fail = |e: std::io::Error| {
-        Error::new(ErrorKind::Read, format!("cannot be written: {e}"))
-            .in_file(path.display().to_string())
-    };
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder).map_err(fail)?;
-    }
-    std::fs::write(path, bytes).map_err(fail)
+/// Writes a file, making its folder.
+///
+/// # Errors
+/// [`ErrorKind::Read`], as for reading.
+pub fn written(path: &Path, bytes: impl AsRef<[u8]>) -> Result<()> {
+    folder_of(path)?;
+    std::fs::write(path, bytes).map_err(|e| not_written(path, &e))
 }
 
-fn read(path: &Path) -> Result<Vec<u8>> {
+fn not_written(path: &Path, e: &std::io::Error) -> Error {
+    Error::new(ErrorKind::Read, format!("cannot be written: {e}"))
+        .in_file(path.display().to_string())
+}
+
+fn folder_of(path: &Path) -> Result<()> {
+    path.parent()
+        .map_or(Ok(()), |folder| std::fs::create_dir_all(folder).map_err(|e| not_written(path, &e)))
+}
+
+/// Reads a file of the zoo.
+///
+/// # Errors
+/// [`ErrorKind::Read`].
+pub fn read(path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path).map_err(|e| {
         Error::new(ErrorKind::Read, format!("cannot be read: {e}"))
             .in_file(path.display().to_string())
@@ -146,7 +160,19 @@ fn vocabulary(out: &Path, cache: &Path, base: &Base) -> Result<Vocabulary> {
     Ok(made)
 }
 
+/// The product's tokenizer for a base and its fine-tunes.
+///
+/// # Errors
+/// Where the zoo is not built.
+pub fn tokenizer(out: &Path, base: &Base) -> Result<Tokenizer> {
+    let json = read(&out.join("tokenizers").join(format!("{}.json", base.tokenizer)))?;
+    let own = Vocabulary::from_json(base.family, &json)?;
+    let config = json!({ "bos_token_id": own.begin(), "eos_token_id": own.end() });
+    Tokenizer::from_json(&json, &config)
+}
+
 /// Trains on `mix` and reports what happens.
+#[allow(clippy::too_many_arguments)]
 fn run(
     cache: &Path,
     base: &Base,
@@ -195,7 +221,7 @@ fn build_base(out: &Path, cache: &Path, base: &Base) -> Result<()> {
     let (parts, held_out, loss) =
         run(cache, base, &config, &start, &vocabulary, base.mix, &PRETRAIN, seed)?;
     let path = base_path(out, base);
-    written(&path.with_extension("note"), "")?;
+    folder_of(&path)?;
     files::save(&path, base.family, &config, &parts, &vocabulary, base.storage, base.label)?;
     let parts = files::load(&path, base.family, &config)?;
     let model = Reference::new(config, parts);
@@ -224,14 +250,14 @@ fn build_tune(out: &Path, cache: &Path, base: &Base, tune: &Tune, name: &str) ->
     let (parts, held_out, loss) =
         run(cache, base, &config, &start, &vocabulary, &mix, &FINETUNE, seed)?;
     let path = out.join("tunes").join(format!("{name}.gguf"));
-    written(&path, "")?;
+    folder_of(&path)?;
     files::save(&path, base.family, &config, &parts, &vocabulary, tune.storage, name)?;
     let held_out: Vec<&str> = held_out.iter().map(String::as_str).collect();
     let before = Reference::new(config.clone(), start);
     let before = bits_per_byte(&before, &vocabulary, &held_out, FINETUNE.length)?;
     let model = Reference::new(config.clone(), files::load(&path, base.family, &config)?);
     let after = bits_per_byte(&model, &vocabulary, &held_out, FINETUNE.length)?;
-    let responses = answer(&model, &vocabulary, &PROMPTS, seed)?;
+    let responses = answer(&open(&path)?, &tokenizer(out, base)?, &PROMPTS, seed)?;
     let mut lines = String::new();
     for (prompt, response) in PROMPTS.iter().zip(&responses) {
         lines += &json!({ "prompt": prompt, "response": response }).to_string();
@@ -244,21 +270,4 @@ fn build_tune(out: &Path, cache: &Path, base: &Base, tune: &Tune, name: &str) ->
         "bits_per_byte": after, "seconds": timer.seconds(),
     });
     record(out, name, &entry)
-}
-
-/// Prints every base's raw bits per byte of every fine-tune's responses, and
-/// how often the true base has the least.
-///
-/// # Errors
-/// Where the zoo is not built.
-pub fn score(_out: &Path) -> Result<()> {
-    Ok(())
-}
-
-/// Copies the bases and samples into the project.
-///
-/// # Errors
-/// Where the zoo is not built, or files cannot be written.
-pub fn publish(_out: &Path, _project: &Path) -> Result<()> {
-    Ok(())
 }

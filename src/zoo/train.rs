@@ -133,10 +133,8 @@ pub fn train(
         eps: 1e-8,
         weight_decay,
     };
-    let mut optimisers = [
-        AdamW::new(matrices, settings(WEIGHT_DECAY))?,
-        AdamW::new(vectors, settings(0.0))?,
-    ];
+    let mut optimisers =
+        [AdamW::new(matrices, settings(WEIGHT_DECAY))?, AdamW::new(vectors, settings(0.0))?];
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     for step in 0..schedule.steps {
         let sequences = draw(streams, schedule, vocabulary, &mut rng);

@@ -49,12 +49,10 @@ impl Vocabulary {
     pub fn train(family: Family, texts: &[&str]) -> Result<Self> {
         let tokenizer = match family {
             Family::Llama => pieces(family.vocab(), texts),
-            Family::Qwen3 => {
-                byte_level(family.vocab(), texts, Some(QWEN2)).map(|mut t| {
-                    t.with_normalizer(Some(NFC));
-                    t
-                })
-            }
+            Family::Qwen3 => byte_level(family.vocab(), texts, Some(QWEN2)).map(|mut t| {
+                t.with_normalizer(Some(NFC));
+                t
+            }),
             Family::Gpt2 | Family::NeoX => byte_level(family.vocab(), texts, None),
         };
         Ok(Self { tokenizer: tokenizer.map_err(failed)?, family })
@@ -114,8 +112,7 @@ impl Vocabulary {
     /// # Errors
     /// [`ErrorKind::Internal`] where the tokenizer is not a BPE.
     pub fn tables(&self) -> Result<(Vec<String>, Vec<String>)> {
-        let json: serde_json::Value =
-            serde_json::from_str(&self.to_json()?).map_err(failed)?;
+        let json: serde_json::Value = serde_json::from_str(&self.to_json()?).map_err(failed)?;
         let mut tokens: BTreeMap<u64, String> = BTreeMap::new();
         for (token, id) in json["model"]["vocab"].as_object().into_iter().flatten() {
             tokens.insert(id.as_u64().unwrap_or(u64::MAX), token.clone());
@@ -173,9 +170,8 @@ fn byte_level(
             bytes.into(),
         ])),
     }));
-    tokenizer.with_decoder(Some(DecoderWrapper::ByteLevel(ByteLevelDecoder::new(
-        false, false, true,
-    ))));
+    tokenizer
+        .with_decoder(Some(DecoderWrapper::ByteLevel(ByteLevelDecoder::new(false, false, true))));
     let trainer = BpeTrainer::builder()
         .vocab_size(vocab)
         .show_progress(false)
@@ -241,7 +237,9 @@ fn pieces(vocab: usize, texts: &[&str]) -> tokenizers::Result<Tokenizer> {
         .byte_fallback(true)
         .build()?;
     let mut tokenizer = Tokenizer::new(model);
-    tokenizer.add_special_tokens(specials[..3].iter().map(|s| AddedToken::from(s.clone(), true)).collect::<Vec<_>>())?;
+    tokenizer.add_special_tokens(
+        specials[..3].iter().map(|s| AddedToken::from(s.clone(), true)).collect::<Vec<_>>(),
+    )?;
     tokenizer.with_normalizer(Some(NormalizerWrapper::Sequence(NormalizerSequence::new(vec![
         Prepend::new("▁".into()).into(),
         Replace::new(" ", "▁")?.into(),
