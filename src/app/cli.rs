@@ -160,6 +160,7 @@ fn rank(args: &Rank) -> Result<u8> {
         max_samples: args.max_samples,
         max_new_tokens: args.max_new_tokens,
         bootstrap: args.bootstrap,
+        ..Parameters::default()
     };
     let job = Job { candidates, samples, sample_sources, problems, parameters };
     let mut bar = Bar::new(!args.quiet && std::io::stderr().is_terminal());

@@ -1,5 +1,8 @@
 //! Evidence methods. One method, one file, one entry in [`METHODS`].
 
+mod perplexity;
+pub mod stats;
+
 use crate::decoder::TokenScore;
 use crate::error::Result;
 use crate::samples::Sample;
@@ -16,6 +19,16 @@ pub struct Observations<'a> {
     pub seed: u64,
     /// Bootstrap rounds.
     pub bootstrap: usize,
+}
+
+impl Observations<'_> {
+    /// Indices of the samples that every candidate scored: only these compare fairly.
+    pub fn common(&self) -> Vec<usize> {
+        let scored = |i: &usize| {
+            self.scores.iter().all(|s| s.suspect[*i].as_ref().is_some_and(|r| !r.tokens.is_empty()))
+        };
+        (0..self.samples.len()).filter(scored).collect()
+    }
 }
 
 /// All that one candidate scored.
@@ -135,4 +148,4 @@ pub trait Evidence {
 }
 
 /// Every method, the decisive first.
-pub const METHODS: &[&dyn Evidence] = &[];
+pub const METHODS: &[&dyn Evidence] = &[&perplexity::RawPerplexity];
