@@ -58,7 +58,7 @@ enum Command {
     Zoo {
         /// Passed on
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        args: Vec<String>,
+        args: Vec<std::ffi::OsString>,
     },
 }
 
@@ -122,12 +122,25 @@ pub fn main() -> u8 {
         Command::Rank(args) => rank(&args),
         Command::Inspect { files } => inspect(&files),
         #[cfg(feature = "zoo")]
-        Command::Zoo { args } => crate::zoo::main(&args).map(|()| 0),
+        Command::Zoo { args } => zoo(args),
     };
     done.unwrap_or_else(|e| {
         say("error", &e);
         1
     })
+}
+
+#[cfg(feature = "zoo")]
+fn zoo(args: Vec<std::ffi::OsString>) -> Result<u8> {
+    let help = args.iter().any(|a| a == "--help" || a == "-h" || a == "help");
+    match crate::zoo::main(std::iter::once("basetrace zoo".into()).chain(args)) {
+        // Help or usage as clap laid it out, over several lines.
+        Err(e) if e.kind() == ErrorKind::Usage => {
+            let _ = std::io::stderr().write_all(e.what().as_bytes());
+            Ok(if help { 0 } else { 2 })
+        }
+        done => done.map(|()| 0),
+    }
 }
 
 fn rank(args: &Rank) -> Result<u8> {
