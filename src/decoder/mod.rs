@@ -6,6 +6,8 @@ mod forward;
 mod generate;
 mod head;
 pub mod kernels;
+#[cfg(any(test, feature = "zoo"))]
+pub mod reference;
 mod weights;
 
 pub use config::Config;

@@ -1,1 +1,89 @@
-//! Trains the toy zoo (native only).
+//! The toy zoo: small bases of several families and fine-tunes of them, to
+//! measure the method on models whose descent is known (native only).
+//!
+//! `basetrace zoo build` fetches the texts, trains every base, fine-tunes it,
+//! lets the fine-tunes answer [`prompts::PROMPTS`] and writes all of it under
+//! one folder; `basetrace zoo publish` copies what the project keeps. Seeds,
+//! mixes and sizes are in [`plan`]. The same program on the same kind of
+//! processor gives the same bytes; another processor's vector units may add
+//! in another order, and training carries the last bit a long way.
+
+pub mod answer;
+pub mod build;
+pub mod corpora;
+pub mod files;
+pub mod plan;
+pub mod prompts;
+pub mod publish;
+pub mod train;
+pub mod vocabulary;
+pub mod weights;
+
+#[cfg(test)]
+mod tests;
+
+use crate::error::{Error, ErrorKind, Result};
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+
+/// `basetrace zoo …`.
+#[derive(Parser)]
+#[command(name = "basetrace zoo", about = "Makes the toy zoo: small bases and fine-tunes of them")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Downloads the texts.
+    Fetch {
+        /// Where to work.
+        #[arg(long, default_value = "target/zoo")]
+        out: PathBuf,
+    },
+    /// Trains whatever is not there yet.
+    Build {
+        /// Where to work.
+        #[arg(long, default_value = "target/zoo")]
+        out: PathBuf,
+        /// Only these bases.
+        #[arg(long)]
+        only: Vec<String>,
+        /// Bases alone, no fine-tunes.
+        #[arg(long)]
+        bases_only: bool,
+    },
+    /// Ranks the bases for every fine-tune by raw bits per byte.
+    Score {
+        /// Where the zoo is.
+        #[arg(long, default_value = "target/zoo")]
+        out: PathBuf,
+    },
+    /// Copies what the project keeps into www/demo and tests/data/zoo.
+    Publish {
+        /// Where the zoo is.
+        #[arg(long, default_value = "target/zoo")]
+        out: PathBuf,
+        /// The project's folder.
+        #[arg(long, default_value = ".")]
+        project: PathBuf,
+    },
+}
+
+/// Runs `basetrace zoo` with `args` (program name first); progress goes to
+/// standard error, results to standard output.
+///
+/// # Errors
+/// [`ErrorKind::Usage`] for wrong arguments (the text is clap's own, also for
+/// `--help`), else what went wrong.
+pub fn main(args: impl IntoIterator<Item = std::ffi::OsString>) -> Result<()> {
+    let arguments = Arguments::try_parse_from(args)
+        .map_err(|e| Error::new(ErrorKind::Usage, e.render().to_string()))?;
+    match arguments.command {
+        Command::Fetch { out } => corpora::fetch(&out.join("corpora")),
+        Command::Build { out, only, bases_only } => build::build(&out, &only, bases_only),
+        Command::Score { out } => publish::score(&out),
+        Command::Publish { out, project } => publish::publish(&out, &project),
+    }
+}
