@@ -16,12 +16,14 @@ use crate::tokenizer::Tokenizer;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
-/// Of each domain no more than this is read (bytes).
-const MOST_TEXT: usize = 2_000_000;
+/// Of each domain no more than this is read for a base (bytes).
+const BASE_TEXT: usize = 2_000_000;
+/// The same for a fine-tune.
+const TUNE_TEXT: usize = 700_000;
 /// What a tokenizer is trained on (bytes).
 const TOKENIZER_TEXT: usize = 1_500_000;
 /// What a loss is measured on (bytes).
-const HELD_OUT: usize = 24_000;
+const HELD_OUT: usize = 16_000;
 
 /// Writes a file, making its folder.
 ///
@@ -186,7 +188,8 @@ fn run(
     let (mut streams, mut held_out) = (vec![], vec![]);
     for (domain, share) in mix {
         let texts = texts(cache, *domain)?;
-        streams.push(Stream::new(*share, &spread(&texts.train, MOST_TEXT), vocabulary)?);
+        let most = if mix.len() > 1 { BASE_TEXT } else { TUNE_TEXT };
+        streams.push(Stream::new(*share, &spread(&texts.train, most), vocabulary)?);
         let most = (HELD_OUT as f64 * share) as usize;
         held_out.extend(spread(&texts.held_out, most).into_iter().map(String::from));
     }
@@ -217,9 +220,9 @@ fn build_base(out: &Path, cache: &Path, base: &Base) -> Result<()> {
     let vocabulary = vocabulary(out, cache, base)?;
     let config = base.family.config();
     let start = weights::init(base.family, &config, base.seed)?;
-    let seed = base.seed + 1000;
+    let (seed, schedule) = (base.seed + 1000, Schedule { steps: base.steps, ..PRETRAIN });
     let (parts, held_out, loss) =
-        run(cache, base, &config, &start, &vocabulary, base.mix, &PRETRAIN, seed)?;
+        run(cache, base, &config, &start, &vocabulary, base.mix, &schedule, seed)?;
     let path = base_path(out, base);
     folder_of(&path)?;
     files::save(&path, base.family, &config, &parts, &vocabulary, base.storage, base.label)?;
