@@ -142,7 +142,10 @@ impl Source for FileSource {
         let mut file = self.file.borrow_mut();
         file.seek(SeekFrom::Start(offset)).and_then(|_| file.read_exact(buf)).map_err(|e| {
             match e.kind() {
-                std::io::ErrorKind::UnexpectedEof => past_end(self, offset, buf.len()),
+                std::io::ErrorKind::UnexpectedEof => {
+                    let end = offset.saturating_add(buf.len() as u64);
+                    if end > self.len { past_end(self, offset, buf.len()) } else { shrunk(self) }
+                }
                 _ => Error::new(ErrorKind::Read, format!("cannot be read: {e}"))
                     .in_file(&self.name)
                     .hint(
@@ -153,9 +156,34 @@ impl Source for FileSource {
     }
 }
 
+/// The error for a file that no longer holds what it held when it was opened.
+#[cfg(not(target_arch = "wasm32"))]
+fn shrunk(source: &dyn Source) -> Error {
+    Error::new(ErrorKind::Read, "the file became shorter while it was in use")
+        .in_file(source.name())
+        .hint("let it finish copying or downloading, then add it again")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    #[cfg(not(target_arch = "wasm32"))]
+    fn a_file_that_shrinks_or_is_not_there_is_named() {
+        let path = std::env::temp_dir().join(format!("basetrace-{}", std::process::id()));
+        let gone = FileSource::open(&path, "x").err().unwrap();
+        assert_eq!((gone.kind(), gone.file()), (ErrorKind::Read, Some("x")));
+        std::fs::write(&path, b"0123456789").unwrap();
+        let source = FileSource::open(&path, "x").unwrap();
+        std::fs::write(&path, b"0123").unwrap();
+        let error = source.read_at(2, &mut [0; 4]).unwrap_err();
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(
+            error.to_string(),
+            "x: the file became shorter while it was in use (hint: let it finish copying or downloading, then add it again)"
+        );
+    }
 
     #[test]
     fn reads_ranges_and_refuses_the_rest() {

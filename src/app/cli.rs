@@ -89,26 +89,23 @@ struct Rank {
     #[arg(long, value_name = "N", default_value_t = Parameters::default().seed)]
     seed: u64,
     /// Samples used at the most
-    #[arg(long, value_name = "N", default_value_t = Parameters::default().max_samples, value_parser = at_least_one)]
+    #[arg(long, value_name = "N", default_value_t = Parameters::default().max_samples)]
     max_samples: usize,
     /// New tokens in a candidate's own response at the most
-    #[arg(long, value_name = "N", default_value_t = Parameters::default().max_new_tokens, value_parser = at_least_one)]
+    #[arg(long, value_name = "N", default_value_t = Parameters::default().max_new_tokens)]
     max_new_tokens: usize,
+    /// Temperature of the candidates' own responses
+    #[arg(long, value_name = "T", default_value_t = Parameters::default().temperature)]
+    temperature: f32,
+    /// Nucleus mass of the candidates' own responses
+    #[arg(long, value_name = "P", default_value_t = Parameters::default().top_p)]
+    top_p: f32,
     /// Bootstrap rounds
-    #[arg(long, value_name = "N", default_value_t = Parameters::default().bootstrap, value_parser = at_least_one)]
+    #[arg(long, value_name = "N", default_value_t = Parameters::default().bootstrap)]
     bootstrap: usize,
     /// Show no progress
     #[arg(long, short)]
     quiet: bool,
-}
-
-fn at_least_one(s: &str) -> Result<usize, String> {
-    match s.parse() {
-        Ok(0) => Err("must be at least 1".into()),
-        Ok(n) if n <= 1_000_000 => Ok(n),
-        Ok(_) => Err("must be at most 1000000".into()),
-        Err(_) => Err("not a whole number".into()),
-    }
 }
 
 /// Runs the command line of this process; returns its exit code.
@@ -134,6 +131,18 @@ pub fn main() -> u8 {
 }
 
 fn rank(args: &Rank) -> Result<u8> {
+    let parameters = Parameters {
+        seed: args.seed,
+        max_samples: args.max_samples,
+        max_new_tokens: args.max_new_tokens,
+        temperature: args.temperature,
+        top_p: args.top_p,
+        bootstrap: args.bootstrap,
+    };
+    if let Err(e) = parameters.check() {
+        say("error", &e);
+        return Ok(2);
+    }
     let outputs = [&args.out_json, &args.csv, &args.html, &args.svg];
     outputs.into_iter().flatten().try_for_each(|p| writable(p))?;
 
@@ -155,13 +164,6 @@ fn rank(args: &Rank) -> Result<u8> {
     usable(samples.samples.is_empty(), "no usable sample", "see the problems above")?;
 
     let known = problems.len();
-    let parameters = Parameters {
-        seed: args.seed,
-        max_samples: args.max_samples,
-        max_new_tokens: args.max_new_tokens,
-        bootstrap: args.bootstrap,
-        ..Parameters::default()
-    };
     let job = Job { candidates, samples, sample_sources, problems, parameters };
     let mut bar = Bar::new(!args.quiet && std::io::stderr().is_terminal());
     let report = crate::job::run(&job, &mut |p| bar.show(p));

@@ -4,6 +4,11 @@
 //! is checked against a cap and against what the file can still hold before
 //! anything is allocated for it.
 
+mod dtype;
+mod meta;
+
+pub use meta::{Meta, Value};
+
 use super::archive::TensorInfo;
 use crate::error::{Error, ErrorKind, Result};
 use crate::source::{Source, past_end};
@@ -22,97 +27,6 @@ const MAX_HEADER: u64 = 512 << 20;
 const MAX_DIMS: u32 = 4;
 const MAX_NESTING: usize = 4;
 const PIECE: usize = 1 << 18;
-
-/// One metadata value.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Value {
-    /// A signed integer of any width.
-    Int(i64),
-    /// An unsigned integer of any width.
-    Uint(u64),
-    /// A float of either width.
-    Float(f64),
-    /// A truth value.
-    Bool(bool),
-    /// Text.
-    String(String),
-    /// A list of texts.
-    Strings(Vec<String>),
-    /// A list of integers of any width and sign.
-    Ints(Vec<i64>),
-    /// A list of floats of either width.
-    Floats(Vec<f32>),
-    /// A list of truth values.
-    Bools(Vec<bool>),
-    /// A list of lists: read past, not kept; no supported family uses one.
-    Nested,
-}
-
-/// GGUF key-value pairs.
-#[derive(Clone, Debug, Default)]
-pub struct Meta {
-    /// The pairs by key.
-    pub values: BTreeMap<String, Value>,
-}
-
-impl Meta {
-    /// The text at `key`.
-    pub fn str(&self, key: &str) -> Option<&str> {
-        match self.values.get(key)? {
-            Value::String(s) => Some(s),
-            _ => None,
-        }
-    }
-
-    /// The integer at `key`, where it is not negative.
-    pub fn uint(&self, key: &str) -> Option<u64> {
-        match *self.values.get(key)? {
-            Value::Uint(n) => Some(n),
-            Value::Int(n) => u64::try_from(n).ok(),
-            _ => None,
-        }
-    }
-
-    /// The float at `key`.
-    pub fn float(&self, key: &str) -> Option<f64> {
-        match *self.values.get(key)? {
-            Value::Float(x) => Some(x),
-            _ => None,
-        }
-    }
-
-    /// The truth value at `key`.
-    pub fn flag(&self, key: &str) -> Option<bool> {
-        match *self.values.get(key)? {
-            Value::Bool(b) => Some(b),
-            _ => None,
-        }
-    }
-
-    /// The list of texts at `key`.
-    pub fn strings(&self, key: &str) -> Option<&[String]> {
-        match self.values.get(key)? {
-            Value::Strings(v) => Some(v),
-            _ => None,
-        }
-    }
-
-    /// The list of floats at `key`.
-    pub fn floats(&self, key: &str) -> Option<&[f32]> {
-        match self.values.get(key)? {
-            Value::Floats(v) => Some(v),
-            _ => None,
-        }
-    }
-
-    /// The list of integers at `key`.
-    pub fn ints(&self, key: &str) -> Option<&[i64]> {
-        match self.values.get(key)? {
-            Value::Ints(v) => Some(v),
-            _ => None,
-        }
-    }
-}
 
 /// A parsed header: the pairs, and where every tensor lies (source 0).
 #[derive(Debug)]
@@ -416,7 +330,7 @@ impl<'a> Reader<'a> {
             }
         }
         shape.reverse();
-        let dtype = dtype(self.u32()?).map_err(|t| {
+        let dtype = dtype::named(self.u32()?).map_err(|t| {
             Error::new(
                 ErrorKind::Unsupported,
                 format!("tensor \"{name}\" is stored as {t}, which is not supported"),
@@ -458,49 +372,6 @@ fn alignment(meta: &Meta) -> Result<u64> {
             .filter(|n| n.is_power_of_two() && *n <= 1 << 20)
             .ok_or_else(|| corrupt("general.alignment is no power of two up to 1048576")),
     }
-}
-
-/// ggml's number of a type, or the name of one that is not supported.
-fn dtype(n: u32) -> Result<GgmlDType, String> {
-    use GgmlDType::{
-        BF16, F16, F32, Q2K, Q3K, Q4_0, Q4_1, Q4K, Q5_0, Q5_1, Q5K, Q6K, Q8_0, Q8_1, Q8K,
-    };
-    let name = match n {
-        0 => return Ok(F32),
-        1 => return Ok(F16),
-        2 => return Ok(Q4_0),
-        3 => return Ok(Q4_1),
-        6 => return Ok(Q5_0),
-        7 => return Ok(Q5_1),
-        8 => return Ok(Q8_0),
-        9 => return Ok(Q8_1),
-        10 => return Ok(Q2K),
-        11 => return Ok(Q3K),
-        12 => return Ok(Q4K),
-        13 => return Ok(Q5K),
-        14 => return Ok(Q6K),
-        15 => return Ok(Q8K),
-        30 => return Ok(BF16),
-        16 => "IQ2_XXS",
-        17 => "IQ2_XS",
-        18 => "IQ3_XXS",
-        19 => "IQ1_S",
-        20 => "IQ4_NL",
-        21 => "IQ3_S",
-        22 => "IQ2_S",
-        23 => "IQ4_XS",
-        24 => "I8",
-        25 => "I16",
-        26 => "I32",
-        27 => "I64",
-        28 => "F64",
-        29 => "IQ1_M",
-        34 => "TQ1_0",
-        35 => "TQ2_0",
-        39 => "MXFP4",
-        _ => return Err(format!("type {n}")),
-    };
-    Err(name.to_owned())
 }
 
 /// Checks every listed tensor's place and gives absolute offsets.

@@ -82,7 +82,7 @@ pub fn looks_like(head: &[u8], len: u64) -> bool {
     match head.first_chunk::<8>() {
         Some(n) => {
             let n = u64::from_le_bytes(*n);
-            head.get(8) == Some(&b'{') && len >= 9 && n >= 2 && n < 1 << 40
+            head.get(8) == Some(&b'{') && len >= 9 && (2..1 << 40).contains(&n)
         }
         None => false,
     }

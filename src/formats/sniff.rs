@@ -112,7 +112,9 @@ fn object(outline: &Outline, pairs: &[(String, Outline)]) -> Kind {
             .any(|k| get(k).is_some())
     {
         Kind::Tokenizer
-    } else if get("model_type").is_some() || get("architectures").is_some() {
+    } else if get("architectures").is_some()
+        || get("model_type").is_some() && SIZES.iter().any(|k| get(k).is_some())
+    {
         Kind::Config
     } else if outline.is_samples() {
         Kind::Samples
@@ -120,6 +122,11 @@ fn object(outline: &Outline, pairs: &[(String, Outline)]) -> Kind {
         Kind::Perhaps { plain: false }
     }
 }
+
+/// One of these beside its type tells a model's configuration from a
+/// toolkit's, which may name a type too.
+const SIZES: &[&str] =
+    &["vocab_size", "hidden_size", "n_embd", "d_model", "num_hidden_layers", "n_layer"];
 
 /// The first levels of a JSON value: enough to tell what it is, without
 /// keeping what it holds.
@@ -153,7 +160,12 @@ impl Outline {
 }
 
 fn has_response(pairs: &[(String, Outline)]) -> bool {
-    pairs.iter().any(|(k, _)| fields::is_response(k) || fields::is_conversation(k))
+    pairs.iter().any(|(k, v)| match v {
+        // A vocabulary has entries such as "text" too, but they are numbers.
+        Outline::Text => fields::is_response(k),
+        Outline::List(_) => fields::is_response(k) || fields::is_conversation(k),
+        _ => false,
+    })
 }
 
 impl<'de> Deserialize<'de> for Outline {

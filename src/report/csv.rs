@@ -62,16 +62,10 @@ pub fn write(report: &Report) -> Result<String> {
 
 fn rows(report: &Report) -> Vec<Row<'_>> {
     let mut rows = vec![];
-    let p = &report.parameters;
-    for (item, text) in [
-        ("schema", report.schema.clone()),
-        ("version", report.version.clone()),
-        ("seed", p.seed.to_string()),
-        ("max_samples", p.max_samples.to_string()),
-        ("max_new_tokens", p.max_new_tokens.to_string()),
-        ("bootstrap", p.bootstrap.to_string()),
-    ] {
-        rows.push(Row { table: "about", item: item.into(), text, ..Row::default() });
+    let about = [("schema", &report.schema), ("version", &report.version)];
+    let about = about.map(|(name, value)| (name.to_owned(), value.clone()));
+    for (item, text) in about.into_iter().chain(super::json::settings(report)) {
+        rows.push(Row { table: "about", item, text, ..Row::default() });
     }
     for i in &report.inputs {
         let value = Some(i.bytes as f64);
@@ -205,7 +199,7 @@ fn number(x: Option<f64>) -> String {
 fn guard(text: &str) -> String {
     match text.trim_start_matches([' ', '\n', '\u{a0}', '\u{feff}']).chars().next() {
         Some('=' | '+' | '-' | '@' | '\t' | '\r' | '＝' | '＋' | '－' | '＠') => {
-            format!("'{text}")
+            format!("'{}", text.replace('\0', "\u{fffd}"))
         }
         _ => text.replace('\0', "\u{fffd}"),
     }

@@ -169,18 +169,11 @@ fn irregularities(report: &Report) -> Option<Element> {
 }
 
 fn method(report: &Report) -> Element {
-    let p = &report.parameters;
-    let entries = [
-        ("Version", report.version.clone()),
-        ("Schema", report.schema.clone()),
-        ("Seed", p.seed.to_string()),
-        ("Samples at the most", p.max_samples.to_string()),
-        ("New tokens at the most", p.max_new_tokens.to_string()),
-        ("Bootstrap rounds", p.bootstrap.to_string()),
-    ];
+    let about = [("version", &report.version), ("schema", &report.schema)];
+    let about = about.map(|(name, value)| (name.to_owned(), value.clone()));
     let mut list = html("dl");
-    for (name, value) in entries {
-        list = list.child(html("dt").text(name)).child(html("dd").text(value));
+    for (name, value) in about.into_iter().chain(super::json::settings(report)) {
+        list = list.child(html("dt").text(name.replace('_', " "))).child(html("dd").text(value));
     }
     let mut out = section("Method and settings");
     for f in &report.findings {

@@ -39,14 +39,32 @@ pub fn read(json: &str) -> Result<Report> {
 /// # Errors
 /// As [`write`].
 pub fn provenance(report: &Report) -> Result<String> {
-    pretty(&serde_json::json!({
-        "schema": report.schema,
-        "version": report.version,
-        "parameters": report.parameters,
-        "inputs": report.inputs,
-        "verdict": report.verdict,
-        "limits": report.limits,
-    }))
+    #[derive(serde::Serialize)]
+    struct Provenance<'a> {
+        schema: &'a str,
+        version: &'a str,
+        parameters: &'a crate::job::Parameters,
+        inputs: &'a [super::Input],
+        verdict: &'a super::Verdict,
+        limits: &'a [String],
+    }
+    pretty(&Provenance {
+        schema: &report.schema,
+        version: &report.version,
+        parameters: &report.parameters,
+        inputs: &report.inputs,
+        verdict: &report.verdict,
+        limits: &report.limits,
+    })
+}
+
+/// Every setting with its value, in the order of [`crate::job::Parameters`].
+pub fn settings(report: &Report) -> Vec<(String, String)> {
+    // By way of text: as a value, an f32 would show digits that it does not have.
+    let map: serde_json::Map<String, serde_json::Value> = serde_json::to_string(&report.parameters)
+        .and_then(|text| serde_json::from_str(&text))
+        .unwrap_or_default();
+    map.into_iter().map(|(name, value)| (name, value.to_string())).collect()
 }
 
 fn pretty(value: &impl serde::Serialize) -> Result<String> {

@@ -5,6 +5,7 @@ use super::pre::{self, Pre};
 use super::spm::{Kind, Spm};
 use super::{CAP, Engine, too_many};
 use crate::error::{Error, ErrorKind, Result};
+use crate::formats::gguf::Meta;
 use std::collections::{BTreeMap, HashMap};
 use tokenizers::models::bpe::{BPE, Vocab};
 use tokenizers::pre_tokenizers::sequence::Sequence;
@@ -41,7 +42,40 @@ pub struct GgufVocab<'a> {
     pub add_space_prefix: Option<bool>,
 }
 
-/// A tokenizer's engine, whether texts begin with BOS, and the size of its vocabulary.
+impl<'a> GgufVocab<'a> {
+    /// The tokenizer's part of a file's key-value pairs.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Missing`] where the file holds no tokenizer.
+    pub fn of(meta: &'a Meta) -> Result<Self> {
+        let missing = |key: &str| {
+            Error::new(
+                ErrorKind::Missing,
+                format!("the file has no tokenizer (tokenizer.ggml.{key})"),
+            )
+            .hint("use a GGUF file that holds its tokenizer, as converters write by default")
+        };
+        Ok(Self {
+            model: meta.str("tokenizer.ggml.model").ok_or_else(|| missing("model"))?,
+            pre: meta.str("tokenizer.ggml.pre"),
+            tokens: meta.strings("tokenizer.ggml.tokens").ok_or_else(|| missing("tokens"))?,
+            scores: meta.floats("tokenizer.ggml.scores"),
+            types: meta.ints("tokenizer.ggml.token_type"),
+            merges: meta.strings("tokenizer.ggml.merges"),
+            bos: meta.uint("tokenizer.ggml.bos_token_id"),
+            eos: meta.uint("tokenizer.ggml.eos_token_id"),
+            unknown: meta.uint("tokenizer.ggml.unknown_token_id"),
+            ends: [
+                meta.uint("tokenizer.ggml.eot_token_id"),
+                meta.uint("tokenizer.ggml.eom_token_id"),
+            ],
+            add_bos: meta.flag("tokenizer.ggml.add_bos_token"),
+            add_space_prefix: meta.flag("tokenizer.ggml.add_space_prefix"),
+        })
+    }
+}
+
+/// A tokenizer's engine, whether texts begin with BOS.
 pub(super) fn open(v: &GgufVocab<'_>) -> Result<(Engine, bool)> {
     let n = v.tokens.len();
     if n > CAP {
@@ -73,7 +107,7 @@ pub(super) fn open(v: &GgufVocab<'_>) -> Result<(Engine, bool)> {
             let hf = byte_level(v, pre)?;
             Ok((Engine::Hf(Box::new(hf)), v.add_bos.unwrap_or(pre.bos)))
         }
-        "llama" => Ok((Engine::Spm(sentencepiece(v)?), v.add_bos.unwrap_or(true))),
+        "llama" => Ok((Engine::Spm(Box::new(sentencepiece(v)?)), v.add_bos.unwrap_or(true))),
         other => Err(Error::new(
             ErrorKind::Unsupported,
             format!("the tokenizer model \"{other}\" (tokenizer.ggml.model)"),
@@ -165,16 +199,17 @@ fn byte_level(v: &GgufVocab<'_>, pre: &Pre) -> Result<Hf> {
     if pre.nfc {
         inner.with_normalizer(Some(tokenizers::normalizers::unicode::NFC)).map_err(broken)?;
     }
-    let mut parts: Vec<PreTokenizerWrapper> = Vec::new();
-    for split in pre.splits {
-        let pattern = SplitPattern::Regex((*split).to_owned());
-        parts.push(
-            Split::new(pattern, SplitDelimiterBehavior::Isolated, false).map_err(broken)?.into(),
-        );
+    let split = |pattern: &&str| {
+        let pattern = SplitPattern::Regex((*pattern).to_owned());
+        Split::new(pattern, SplitDelimiterBehavior::Isolated, false)
+            .map(PreTokenizerWrapper::from)
+            .map_err(broken)
+    };
+    let mut parts = pre.splits.iter().map(split).collect::<Result<Vec<_>>>()?;
+    parts.push(ByteLevel::new(v.add_space_prefix.unwrap_or(false), false, false).into());
+    for pattern in pre.after {
+        parts.push(split(pattern)?);
     }
-    // Of a text's space before and of trimming nothing here: bytes only.
-    let bytes = ByteLevel::new(v.add_space_prefix.unwrap_or(false), false, false);
-    parts.push(bytes.into());
     inner.with_pre_tokenizer(Some(Sequence::new(parts)));
     inner.with_decoder(Some(ByteLevel::new(false, false, false)));
     let added = v.tokens.iter().enumerate().filter_map(|(id, token)| {

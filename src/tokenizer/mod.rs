@@ -63,7 +63,7 @@ struct Encoded {
 
 enum Engine {
     Hf(Box<hf::Hf>),
-    Spm(spm::Spm),
+    Spm(Box<spm::Spm>),
 }
 
 /// A model's tokenizer.
@@ -85,7 +85,7 @@ impl Tokenizer {
     pub fn open(archive: &Archive) -> Result<Self> {
         match &archive.metadata {
             Metadata::HuggingFace { config, tokenizer } => Self::from_json(tokenizer, config),
-            Metadata::Gguf(_) => Err(Error::new(ErrorKind::Internal, "not built yet")),
+            Metadata::Gguf(meta) => GgufVocab::of(meta).and_then(|v| Self::from_gguf(&v)),
         }
         .map_err(|e| e.in_file(&archive.label))
     }

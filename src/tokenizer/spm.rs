@@ -9,7 +9,7 @@
 use super::Encoded;
 use super::bytes::byte_token;
 use std::cmp::Ordering;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BinaryHeap};
 
 /// What a piece of the vocabulary is for (GGUF's `token_type`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,11 +47,20 @@ pub(super) struct Spm {
     scores: Vec<f32>,
     /// Ids of the pieces that merges may make, sorted by their text.
     sorted: Vec<u32>,
-    /// Per first byte, the ids of whole-token pieces, longest first.
-    whole: Vec<Vec<u32>>,
+    control: Whole,
+    defined: Whole,
     bytes: [Option<u32>; 256],
     unknown: Option<u32>,
     space_prefix: bool,
+}
+
+/// Pieces that are found as they stand, per first byte, the longest first.
+type Whole = BTreeMap<u8, Vec<(Box<str>, u32)>>;
+
+/// The longest piece of `whole` at the head of `rest`, and its length.
+fn whole_at(whole: &Whole, rest: &str) -> Option<(u32, usize)> {
+    let pieces = whole.get(rest.as_bytes().first()?)?;
+    pieces.iter().find(|(text, _)| rest.starts_with(&**text)).map(|(text, id)| (*id, text.len()))
 }
 
 /// A run of text that is one symbol so far.
@@ -102,13 +111,18 @@ impl Spm {
         space_prefix: bool,
     ) -> Self {
         let mut sorted = Vec::new();
-        let mut whole = vec![Vec::new(); 256];
+        let (mut control, mut defined) = (Whole::new(), Whole::new());
         let mut bytes = [None; 256];
         for (id, (piece, kind)) in (0u32..).zip(pieces.iter().zip(&kinds)) {
             match (kind, piece.as_bytes().first()) {
                 (Kind::Normal, Some(_)) => sorted.push(id),
-                (Kind::UserDefined | Kind::Control, Some(&first)) => {
-                    whole[usize::from(first)].push(id);
+                (Kind::Control, Some(&first)) => {
+                    control.entry(first).or_default().push((piece.clone(), id));
+                }
+                (Kind::UserDefined, Some(_)) => {
+                    let text = piece.replace(' ', "▁").into_boxed_str();
+                    let first = text.as_bytes()[0];
+                    defined.entry(first).or_default().push((text, id));
                 }
                 (Kind::Byte, Some(_)) => {
                     if let Some(b) = byte_token(piece) {
@@ -121,10 +135,10 @@ impl Spm {
         // Duplicates: the first keeps the text, as in a map filled in order.
         sorted.sort_by(|&a, &b| pieces[a as usize].cmp(&pieces[b as usize]).then(a.cmp(&b)));
         sorted.dedup_by(|b, a| pieces[*a as usize] == pieces[*b as usize]);
-        for ids in &mut whole {
-            ids.sort_by_key(|&id| (std::cmp::Reverse(pieces[id as usize].len()), id));
+        for pieces in control.values_mut().chain(defined.values_mut()) {
+            pieces.sort_by_key(|(text, id)| (std::cmp::Reverse(text.len()), *id));
         }
-        Self { pieces, kinds, scores, sorted, whole, bytes, unknown, space_prefix }
+        Self { pieces, kinds, scores, sorted, control, defined, bytes, unknown, space_prefix }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -146,71 +160,72 @@ impl Spm {
     /// in the text are tokens, not text.
     pub(super) fn encode(&self, text: &str, start: bool, markup: bool) -> Vec<Encoded> {
         let mut out = Vec::new();
-        let mut prefix = start && self.space_prefix;
+        // A text after markup begins anew, as in Hugging Face's converters.
+        let prefix = start && self.space_prefix;
         let mut from = 0;
-        let mut at = 0;
-        while at < text.len() {
-            let Some(id) = self.whole_at(&text[at..], markup) else {
-                at += text[at..].chars().next().map_or(1, char::len_utf8);
-                continue;
-            };
-            self.run(text, from, at, &mut prefix, &mut out);
-            at += self.pieces[id as usize].len();
-            out.push(Encoded { id, end: at });
-            // A text after markup begins anew, as with llama.cpp and in Hugging Face's converters.
-            prefix = start && self.space_prefix && self.kinds[id as usize] == Kind::Control;
-            from = at;
+        for (at, _) in text.char_indices() {
+            let id = if markup && at >= from { whole_at(&self.control, &text[at..]) } else { None };
+            if let Some((id, len)) = id {
+                self.segment(text, from, at, prefix, &mut out);
+                from = at + len;
+                out.push(Encoded { id, end: from });
+            }
         }
-        self.run(text, from, text.len(), &mut prefix, &mut out);
+        self.segment(text, from, text.len(), prefix, &mut out);
         out
     }
 
-    /// The longest whole-token piece at the head of `rest`.
-    fn whole_at(&self, rest: &str, markup: bool) -> Option<u32> {
-        let ids = &self.whole[usize::from(*rest.as_bytes().first()?)];
-        ids.iter().copied().find(|&id| {
-            (markup || self.kinds[id as usize] == Kind::UserDefined)
-                && rest.starts_with(&*self.pieces[id as usize])
-        })
-    }
-
-    /// Encodes `text[from..to]`, which holds no whole-token piece.
-    fn run(&self, text: &str, from: usize, to: usize, prefix: &mut bool, out: &mut Vec<Encoded>) {
+    /// Encodes `text[from..to]`, which holds no control piece: spaces become
+    /// '▁', user-defined pieces stand for themselves, the rest is merged.
+    fn segment(&self, text: &str, from: usize, to: usize, prefix: bool, out: &mut Vec<Encoded>) {
         if from == to {
             return;
         }
-        // The normalised run, and for each character its end in the text.
         let mut run = String::with_capacity(to - from + 3);
-        let mut symbols: Vec<Symbol> = Vec::new();
-        let mut ends = Vec::new();
-        let mut push = |c: char, end: usize| {
+        // For each character of the run its place there and its end in the text.
+        let mut chars = Vec::new();
+        let dummy = prefix.then_some((' ', from));
+        let shown = text[from..to].char_indices().map(|(at, c)| (c, from + at + c.len_utf8()));
+        for (c, end) in dummy.into_iter().chain(shown) {
             let c = if c == ' ' { '▁' } else { c };
-            let at = symbols.len();
-            symbols.push(Symbol {
-                from: run.len(),
-                len: c.len_utf8(),
-                prev: at.checked_sub(1).unwrap_or(NONE),
-                next: at + 1,
-            });
-            ends.push(end);
+            chars.push((run.len(), c.len_utf8(), end));
             run.push(c);
-        };
-        if std::mem::take(prefix) {
-            push(' ', from);
         }
-        for (at, c) in text[from..to].char_indices() {
-            push(c, from + at + c.len_utf8());
+        let (mut plain, mut at) = (0, 0);
+        while at < chars.len() {
+            let Some((id, len)) = whole_at(&self.defined, &run[chars[at].0..]) else {
+                at += 1;
+                continue;
+            };
+            self.plain(&run, &chars[plain..at], out);
+            let past = chars[at].0 + len;
+            while at < chars.len() && chars[at].0 < past {
+                at += 1;
+            }
+            out.push(Encoded { id, end: chars[at - 1].2 });
+            plain = at;
         }
-        if let Some(last) = symbols.last_mut() {
-            last.next = NONE;
-        }
-        self.merge(&run, &mut symbols);
+        self.plain(&run, &chars[plain..], out);
+    }
 
+    /// Merges the characters of a run as far as the vocabulary goes.
+    fn plain(&self, run: &str, chars: &[(usize, usize, usize)], out: &mut Vec<Encoded>) {
+        let count = chars.len();
+        let mut symbols: Vec<Symbol> = chars
+            .iter()
+            .enumerate()
+            .map(|(at, &(from, len, _))| Symbol {
+                from,
+                len,
+                prev: at.checked_sub(1).unwrap_or(NONE),
+                next: if at + 1 < count { at + 1 } else { NONE },
+            })
+            .collect();
+        self.merge(run, &mut symbols);
         let mut at = 0;
-        while at != NONE {
-            let s = symbols[at];
-            let last = if s.next == NONE { symbols.len() } else { s.next } - 1;
-            self.emit(&run[s.from..s.from + s.len], ends[last], out);
+        while let Some(&s) = symbols.get(at) {
+            let last = if s.next == NONE { count } else { s.next } - 1;
+            self.emit(&run[s.from..s.from + s.len], chars[last].2, out);
             at = s.next;
         }
     }
