@@ -120,21 +120,7 @@ pub fn build(out: &Path, only: &[String], bases_only: bool) -> Result<()> {
             }
         }
     }
-    let mut truth = serde_json::Map::new();
-    for (number, base) in BASES.iter().enumerate() {
-        for (round, tune) in base.tunes.iter().enumerate() {
-            let name = tune_name(number, round);
-            let entry = json!({
-                "base": base.label,
-                "domain": tune.domain.name(),
-                "storage": storage_name(tune.storage),
-            });
-            truth.insert(format!("{name}.jsonl"), entry);
-        }
-    }
-    truth.sort_keys();
-    let text = format!("{:#}\n", Value::Object(truth));
-    written(&out.join("samples/truth.json"), text)
+    Ok(())
 }
 
 fn storage_name(storage: Storage) -> &'static str {
@@ -236,7 +222,7 @@ fn build_base(out: &Path, cache: &Path, base: &Base) -> Result<()> {
         .map(|(w, b)| w.elem_count() + b.as_ref().map_or(0, |b| b.elem_count()))
         .sum();
     let entry = json!({
-        "base": base.label, "weights": weights, "loss": loss, "bits_per_byte": bits,
+        "base": base.label, "weights": weights, "nats_per_token": loss, "bits_per_byte": bits,
         "seconds": timer.seconds(),
     });
     record(out, base.label, &entry)
@@ -269,7 +255,8 @@ fn build_tune(out: &Path, cache: &Path, base: &Base, tune: &Tune, name: &str) ->
     written(&out.join("samples").join(format!("{name}.jsonl")), lines)?;
     let entry = json!({
         "suspect": name, "base": base.label, "domain": tune.domain.name(),
-        "storage": storage_name(tune.storage), "loss": loss, "bits_per_byte_before": before,
+        "storage": storage_name(tune.storage), "nats_per_token": loss,
+        "bits_per_byte_before": before,
         "bits_per_byte": after, "seconds": timer.seconds(),
     });
     record(out, name, &entry)

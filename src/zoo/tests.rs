@@ -221,3 +221,62 @@ fn the_plan_keeps_its_promises() {
     names.dedup();
     assert_eq!(names.len(), 24);
 }
+
+#[test]
+fn the_bundled_bases_compute_what_hugging_face_does() {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let expected = std::fs::read(root.join("tests/data/zoo/logits.json")).unwrap();
+    let expected: serde_json::Value = serde_json::from_slice(&expected).unwrap();
+    let tokens: Vec<u32> = serde_json::from_value(expected["tokens"].clone()).unwrap();
+    for base in &BASES {
+        let logits: Vec<f32> =
+            serde_json::from_value(expected["logits"][base.label].clone()).unwrap();
+        let mut path = root.join("www/demo").join(base.label);
+        if base.storage != Storage::Folder {
+            path.set_extension("gguf");
+        }
+        let config = base.family.config();
+        let parts = load(&path, base.family, &config).unwrap();
+        let slow = Reference::new(config, parts).logits(&batch(&[&tokens]).unwrap()).unwrap();
+        let slow = slow.get(0).unwrap().get(tokens.len() - 1).unwrap().to_vec1::<f32>().unwrap();
+        let off = |found: &[f32]| {
+            assert_eq!(found.len(), logits.len());
+            found.iter().zip(&logits).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+        };
+        assert!(off(&slow) < 1e-3, "{}: the reference is off by {}", base.label, off(&slow));
+        let fast = publish::open(&path).unwrap().logits(&tokens).unwrap();
+        let fast = &fast[fast.len() - logits.len()..];
+        let limit = if base.storage == Storage::GgufQ8 { 0.1 } else { 1e-3 };
+        assert!(off(fast) < limit, "{}: the decoder is off by {}", base.label, off(fast));
+    }
+}
+
+#[test]
+fn what_is_bundled_is_what_the_plan_says() {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let read = |path: &str| -> serde_json::Value {
+        serde_json::from_slice(&std::fs::read(root.join(path)).unwrap()).unwrap()
+    };
+    let demo = read("www/demo/demo.json");
+    let files: Vec<&str> = demo["bases"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(|b| b["files"].as_array().unwrap())
+        .chain(demo["suspects"].as_array().unwrap().iter().map(|s| &s["file"]))
+        .map(|f| f.as_str().unwrap())
+        .collect();
+    for file in files {
+        assert!(root.join("www/demo").join(file).exists(), "{file}");
+    }
+    let truth = read("tests/data/zoo/truth.json");
+    assert_eq!(truth.as_object().unwrap().len(), 24);
+    for (file, of) in truth.as_object().unwrap() {
+        let rows = publish::samples(&root.join("tests/data/zoo").join(file)).unwrap();
+        assert_eq!(rows.len(), super::prompts::PROMPTS.len());
+        assert!(rows.iter().zip(super::prompts::PROMPTS).all(|(r, p)| r.0 == p));
+        let bytes: usize = rows.iter().map(|r| r.1.len()).sum();
+        assert!(bytes > 2000, "{file}: {bytes} bytes");
+        assert!(BASES.iter().any(|b| of == b.label), "{file}");
+    }
+}
