@@ -25,7 +25,11 @@ fn text() -> String {
         let end = if i % 4 == 3 { ".\n" } else { ", and " };
         text += &format!("{} {} {}{end}", who[a], does[b], what[c]);
         // New words, so that there is enough to merge.
-        text += &format!("{:x}{}", i * 2_654_435_761 % 99_991, if i % 5 == 0 { " " } else { "-" });
+        let syllable =
+            |n: usize| [["ka", "ren", "ist", "o"], ["lum", "te", "shi", "var"]][n / 4 % 2][n % 4];
+        let random = i * 2_654_435_761 % 1_000_003;
+        let word: String = (0..4).map(|k| syllable(random >> (3 * k))).collect();
+        text += &format!("{word} {}{word}s ", syllable(random >> 13));
     }
     text
 }
