@@ -9,6 +9,7 @@ use super::publish::open;
 use super::train::{Stream, bits_per_byte, train};
 use super::vocabulary::Vocabulary;
 use super::weights::{self, Parts};
+use super::{say, tell};
 use crate::decoder::config::Config;
 use crate::decoder::reference::Reference;
 use crate::error::{Error, ErrorKind, Result};
@@ -160,7 +161,7 @@ pub fn tokenizer(out: &Path, base: &Base) -> Result<Tokenizer> {
 }
 
 /// Trains on `mix` and reports what happens.
-#[allow(clippy::too_many_arguments)]
+#[expect(clippy::too_many_arguments, reason = "one call each for bases and fine-tunes")]
 fn run(
     cache: &Path,
     base: &Base,
@@ -183,11 +184,15 @@ fn run(
     let mut last = vec![];
     let mut log = |step: usize, loss: f32| {
         last.push(loss);
-        if (step + 1) % 100 == 0 || step + 1 == schedule.steps {
+        if (step + 1).is_multiple_of(100) || step + 1 == schedule.steps {
             let recent = &last[last.len().saturating_sub(50)..];
             let mean = recent.iter().sum::<f32>() / recent.len() as f32;
             let time = timer.seconds();
-            eprintln!("  {} step {}: {mean:.3} nats per token, {time} s", base.label, step + 1);
+            say(format_args!(
+                "  {} step {}: {mean:.3} nats per token, {time} s",
+                base.label,
+                step + 1
+            ));
         }
     };
     let parts = train(config, start, &streams, vocabulary, schedule, seed, &mut log)?;
@@ -196,12 +201,12 @@ fn run(
 }
 
 fn record(out: &Path, name: &str, entry: &Value) -> Result<()> {
-    println!("{entry}");
+    tell(format_args!("{entry}"));
     written(&out.join("report").join(format!("{name}.json")), format!("{entry:#}\n"))
 }
 
 fn build_base(out: &Path, cache: &Path, base: &Base) -> Result<()> {
-    eprintln!("base {}", base.label);
+    say(format_args!("base {}", base.label));
     let timer = Timer(std::time::Instant::now());
     let vocabulary = vocabulary(out, cache, base)?;
     let config = base.family.config();
@@ -229,7 +234,7 @@ fn build_base(out: &Path, cache: &Path, base: &Base) -> Result<()> {
 }
 
 fn build_tune(out: &Path, cache: &Path, base: &Base, tune: &Tune, name: &str) -> Result<()> {
-    eprintln!("{name}: {} on {}", base.label, tune.domain.name());
+    say(format_args!("{name}: {} on {}", base.label, tune.domain.name()));
     let timer = Timer(std::time::Instant::now());
     let vocabulary = vocabulary(out, cache, base)?;
     let config = base.family.config();

@@ -24,6 +24,7 @@ mod tests;
 
 use crate::error::{Error, ErrorKind, Result};
 use clap::{Parser, Subcommand};
+use std::io::Write;
 use std::path::PathBuf;
 
 /// `basetrace zoo …`.
@@ -87,4 +88,14 @@ pub fn main(args: &[String]) -> Result<()> {
         Command::Score { out } => publish::score(&out),
         Command::Publish { out, project } => publish::publish(&out, &project),
     }
+}
+
+/// Progress, a line of it; a closed terminal must not end hours of work.
+fn say(line: std::fmt::Arguments<'_>) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+/// A line of results.
+fn tell(line: std::fmt::Arguments<'_>) {
+    let _ = writeln!(std::io::stdout(), "{line}");
 }

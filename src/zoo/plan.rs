@@ -243,7 +243,7 @@ pub const PRETRAIN: Schedule =
     Schedule { steps: 1000, warmup: 50, batch: 8, length: 128, rate: 4e-3 };
 /// How every fine-tune is trained.
 pub const FINETUNE: Schedule =
-    Schedule { steps: 150, warmup: 8, batch: 8, length: 64, rate: 1.5e-3 };
+    Schedule { steps: 200, warmup: 10, batch: 8, length: 64, rate: 5e-4 };
 
 /// Longest sequence of every model of the zoo.
 pub const CONTEXT: usize = 256;

@@ -3,6 +3,7 @@
 use super::answer::raw_bits_per_byte;
 use super::build::{base_path, read, tokenizer, tune_name, written};
 use super::plan::{BASES, Base, Storage};
+use super::tell;
 use crate::decoder::Model;
 use crate::error::{Error, ErrorKind, Result};
 use crate::formats::{Archive, gather};
@@ -98,10 +99,12 @@ pub fn score(out: &Path) -> Result<()> {
             right += usize::from(found == base.label);
             let kin = best.is_some_and(|(_, b)| b.tokenizer == base.tokenizer);
             twins += usize::from(kin && found != base.label);
-            println!("{name} {} on {}:{row} -> {found}", base.label, tune.domain.name());
+            tell(format_args!("{name} {} on {}:{row} -> {found}", base.label, tune.domain.name()));
         }
     }
-    println!("raw perplexity names the true base {right} of {all} times, its twin {twins} times");
+    tell(format_args!(
+        "raw perplexity names the true base {right} of {all} times, its twin {twins} times"
+    ));
     Ok(())
 }
 
