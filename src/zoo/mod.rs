@@ -72,15 +72,14 @@ enum Command {
     },
 }
 
-/// Runs `basetrace zoo` with the `args` after these words; progress goes to
+/// Runs `basetrace zoo` with `args` (the program's name first); progress goes to
 /// standard error, results to standard output.
 ///
 /// # Errors
 /// [`ErrorKind::Usage`] for wrong arguments (the text is clap's own, also for
 /// `--help`), else what went wrong.
-pub fn main(args: &[String]) -> Result<()> {
-    let name = "basetrace zoo".to_owned();
-    let arguments = Arguments::try_parse_from(std::iter::once(&name).chain(args))
+pub fn main(args: impl IntoIterator<Item = std::ffi::OsString>) -> Result<()> {
+    let arguments = Arguments::try_parse_from(args)
         .map_err(|e| Error::new(ErrorKind::Usage, e.render().to_string()))?;
     match arguments.command {
         Command::Fetch { out } => corpora::fetch(&out.join("corpora")),
