@@ -83,6 +83,8 @@ pub struct Inspected {
 pub struct CandidateInfo {
     /// Its label in the ranking.
     pub label: String,
+    /// Decoder family, e.g. `llama`.
+    pub family: String,
     /// Names of its files.
     pub files: Vec<String>,
     /// Their length together.
@@ -151,8 +153,8 @@ mod tests {
         assert!(!seen.can_run() && seen.needs().contains("models and samples"));
         seen.samples.push(SamplesInfo { name: "s".into(), count: 1, notes: vec![] });
         assert!(!seen.can_run() && seen.needs().contains("candidate"));
-        let label = "c".into();
-        seen.candidates.push(CandidateInfo { label, files: vec![], bytes: 0 });
+        let (label, family) = ("c".into(), "llama".into());
+        seen.candidates.push(CandidateInfo { label, family, files: vec![], bytes: 0 });
         assert!(seen.can_run() && seen.needs().is_empty());
     }
 }

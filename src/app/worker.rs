@@ -5,8 +5,9 @@
 //! ends it and starts another.
 
 use super::protocol::{CandidateInfo, Inputs, Inspected, PASTED, Reply, Request, SamplesInfo};
+use crate::decoder::families;
 use crate::error::{Error, ErrorKind, Result};
-use crate::formats::{Gathered, gather};
+use crate::formats::{Archive, Gathered, gather};
 use crate::job::{self, Job, Progress};
 use crate::report::json;
 use crate::samples::{self, Samples};
@@ -104,12 +105,21 @@ impl Given {
 }
 
 fn inspect(number: u32, inputs: &Inputs, blobs: Vec<Blob>) -> Result<Inspected> {
-    let given = Given::read(inputs, blobs)?;
-    let candidate = |c: &crate::formats::CandidateFiles| CandidateInfo {
-        label: c.label.clone(),
-        files: c.files.iter().map(|f| f.name().to_owned()).collect(),
-        bytes: c.files.iter().map(|f| f.len()).sum(),
-    };
+    let mut given = Given::read(inputs, blobs)?;
+    let mut candidates = vec![];
+    for c in &given.gathered.candidates {
+        // An unsupported family is better named now than in the midst of a run.
+        let layout = Archive::open(c).and_then(|archive| families::layout(&archive));
+        match layout {
+            Ok(layout) => candidates.push(CandidateInfo {
+                label: c.label.clone(),
+                family: layout.config.family.to_owned(),
+                files: c.files.iter().map(|f| f.name().to_owned()).collect(),
+                bytes: c.files.iter().map(|f| f.len()).sum(),
+            }),
+            Err(e) => given.gathered.problems.push(e.in_file(&c.label)),
+        }
+    }
     let sample = |(source, samples): (SharedSource, Samples)| SamplesInfo {
         name: source.name().to_owned(),
         count: samples.samples.len(),
@@ -117,7 +127,7 @@ fn inspect(number: u32, inputs: &Inputs, blobs: Vec<Blob>) -> Result<Inspected> 
     };
     Ok(Inspected {
         number,
-        candidates: given.gathered.candidates.iter().map(candidate).collect(),
+        candidates,
         samples: given.read.into_iter().map(sample).collect(),
         problems: given.gathered.problems,
         ignored: given.gathered.ignored,
