@@ -44,6 +44,8 @@ pub struct Taken {
     pub files: Vec<Given>,
     /// What could not be taken.
     pub problems: Vec<Error>,
+    /// Whether there were more than are taken.
+    full: bool,
 }
 
 impl Taken {
@@ -53,7 +55,10 @@ impl Taken {
         if matches!(name, ".DS_Store" | "Thumbs.db" | "desktop.ini") {
             return;
         }
-        if self.files.len() == MAX_FILES {
+        if self.files.len() < MAX_FILES {
+            self.files.push(given);
+        } else if !self.full {
+            self.full = true;
             self.problems.push(
                 Error::new(
                     ErrorKind::TooLarge,
@@ -61,9 +66,6 @@ impl Taken {
                 )
                 .hint("choose the folders of the models themselves"),
             );
-        }
-        if self.files.len() <= MAX_FILES {
-            self.files.push(given);
         }
     }
 }
@@ -122,7 +124,7 @@ pub async fn walk(entries: Vec<FileSystemEntry>) -> Taken {
                     .hint("check that it may be read, or choose it with the button"),
             );
         }
-        if out.files.len() > MAX_FILES {
+        if out.full {
             break;
         }
     }
