@@ -46,7 +46,8 @@ fn answer(message: &JsValue) -> Result<()> {
         Error::new(ErrorKind::Internal, format!("the worker does not understand the page: {e}"))
             .hint("reload the page")
     })?;
-    let blobs: Vec<Blob> = Array::from(&field("files")).iter().map(JsCast::unchecked_into).collect();
+    let blobs: Vec<Blob> =
+        Array::from(&field("files")).iter().map(JsCast::unchecked_into).collect();
     match request {
         Request::Inspect { number, inputs } => {
             send(&Reply::Inspected(inspect(number, &inputs, blobs)?));

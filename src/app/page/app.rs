@@ -15,7 +15,9 @@ use crate::report::markup::html;
 use std::cell::RefCell;
 use std::rc::Rc;
 use wasm_bindgen_futures::spawn_local;
-use web_sys::{Blob, HtmlInputElement, HtmlProgressElement, HtmlSelectElement, HtmlTextAreaElement};
+use web_sys::{
+    Blob, HtmlInputElement, HtmlProgressElement, HtmlSelectElement, HtmlTextAreaElement,
+};
 
 /// A handle on all that the page knows.
 #[derive(Clone)]
@@ -206,9 +208,16 @@ impl App {
         if !matches!(state.phase, Phase::Running | Phase::Done) {
             lists::show(&state.seen, &state.taking, &state.files)?;
         }
-        for id in ["pick-files", "pick-folder", "demo", "paste", "demo-suspect", "seed",
-            "max-samples", "max-new-tokens"]
-        {
+        for id in [
+            "pick-files",
+            "pick-folder",
+            "demo",
+            "paste",
+            "demo-suspect",
+            "seed",
+            "max-samples",
+            "max-new-tokens",
+        ] {
             dom::enable(id, !running);
         }
         let some = !state.files.is_empty() || !state.seen.samples.is_empty();
@@ -245,7 +254,13 @@ impl App {
                 ("samples", Some(i)) => {
                     state.seen.samples.get(i).map(|s| s.name.clone()).into_iter().collect()
                 }
-                _ => state.files.iter().map(|f| &f.path).filter(|p| is_named(p, which)).cloned().collect(),
+                _ => state
+                    .files
+                    .iter()
+                    .map(|f| &f.path)
+                    .filter(|p| is_named(p, which))
+                    .cloned()
+                    .collect(),
             };
             state.files.retain(|f| !gone.contains(&f.path));
             list == "samples" && gone.iter().any(|name| name == PASTED)
@@ -348,8 +363,7 @@ impl App {
             bar.set_value(progress.done as f64);
         }
         dom::say("stage", &progress.stage);
-        let mut text =
-            format!("{} of {} tokens", grouped(progress.done), grouped(progress.total));
+        let mut text = format!("{} of {} tokens", grouped(progress.done), grouped(progress.total));
         if let Some(seconds) = left {
             text.push_str(&format!(" · {}", eta::words(seconds)));
         }
@@ -454,9 +468,10 @@ impl App {
             let loaded = async {
                 let manifest = demo::manifest().await?;
                 let wanted = wanted.as_deref().unwrap_or(&manifest.default);
-                let suspect = manifest.suspect(wanted).cloned().ok_or_else(|| {
-                    Error::new(ErrorKind::Missing, "the demo has no suspect")
-                })?;
+                let suspect = manifest
+                    .suspect(wanted)
+                    .cloned()
+                    .ok_or_else(|| Error::new(ErrorKind::Missing, "the demo has no suspect"))?;
                 let mut files = demo::bases(&manifest).await?;
                 files.push(demo::samples(&suspect).await?);
                 Ok::<_, Error>((files, Demo { manifest, suspect: suspect.label }))
@@ -481,15 +496,15 @@ impl App {
     }
 
     fn show_demo(&self, state: &State) -> Result<()> {
-        let chosen = state.demo.as_ref().and_then(|d| {
-            d.manifest.suspect(&d.suspect).map(|suspect| (&d.manifest, suspect))
-        });
+        let chosen = state
+            .demo
+            .as_ref()
+            .and_then(|d| d.manifest.suspect(&d.suspect).map(|suspect| (&d.manifest, suspect)));
         dom::show("demo-choice", chosen.is_some());
         dom::show("truth", chosen.is_some());
         let Some((manifest, suspect)) = chosen else { return Ok(()) };
-        let options = manifest.suspects.iter().map(|s| {
-            html("option").attr("value", &s.label).text(&s.label)
-        });
+        let options =
+            manifest.suspects.iter().map(|s| html("option").attr("value", &s.label).text(&s.label));
         dom::fill("demo-suspect", options)?;
         dom::by_id::<HtmlSelectElement>("demo-suspect")?.set_value(&suspect.label);
         dom::say("demo-about", &sentence(&suspect.about));

@@ -79,7 +79,7 @@ pub async fn bases(manifest: &Manifest) -> Result<Vec<Given>> {
                 true => file.clone(),
                 false => format!("{}/{file}", base.label),
             };
-            out.push(Given { path, blob: blob(file).await?, modified: 0.0 });
+            out.push(Given { path, blob: blob(file).await? });
         }
     }
     Ok(out)
@@ -91,7 +91,7 @@ pub async fn bases(manifest: &Manifest) -> Result<Vec<Given>> {
 /// As [`manifest`].
 pub async fn samples(suspect: &Suspect) -> Result<Given> {
     let blob = blob(&suspect.file).await?;
-    Ok(Given { path: suspect.file.clone(), blob, modified: 0.0 })
+    Ok(Given { path: suspect.file.clone(), blob })
 }
 
 async fn blob(file: &str) -> Result<Blob> {
@@ -100,8 +100,8 @@ async fn blob(file: &str) -> Result<Blob> {
 }
 
 async fn get(file: &str) -> Result<Response> {
-    let window = web_sys::window()
-        .ok_or_else(|| Error::new(ErrorKind::Internal, "there is no window"))?;
+    let window =
+        web_sys::window().ok_or_else(|| Error::new(ErrorKind::Internal, "there is no window"))?;
     let answer = JsFuture::from(window.fetch_with_str(&format!("{FOLDER}{file}")))
         .await
         .map_err(|e| lost(file, &e))?;

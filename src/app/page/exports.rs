@@ -40,9 +40,7 @@ pub fn text(report: &Report, id: &str) -> Result<()> {
 /// # Errors
 /// Where the browser cannot draw it.
 pub async fn picture(report: &Report) -> Result<()> {
-    let fail = |e: JsValue| {
-        thrown("the chart cannot be drawn", &e).hint("save it as SVG instead")
-    };
+    let fail = |e: JsValue| thrown("the chart cannot be drawn", &e).hint("save it as SVG instead");
     let drawing = chart::chart(report, "basetrace");
     let size = |wanted: &str| {
         let of = drawing.attributes.iter().find(|(name, _)| *name == wanted);

@@ -21,14 +21,12 @@ pub struct Given {
     pub path: String,
     /// Its content, not read.
     pub blob: Blob,
-    /// When it was last changed, to know it again.
-    pub modified: f64,
 }
 
 impl Given {
     /// `file` under `path`.
     pub fn new(path: String, file: File) -> Self {
-        Self { path, modified: file.last_modified(), blob: file.into() }
+        Self { path, blob: file.into() }
     }
 
     /// Whether this is the same file given again.

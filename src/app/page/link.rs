@@ -32,7 +32,7 @@ impl Link {
         let url = root.and_then(|r| r.get_attribute("data-worker")).unwrap_or_default();
         let worker = Worker::new(&url)
             .map_err(|e| thrown("the worker does not start", &e).hint("reload the page"))?;
-        let waiting = Rc::new(RefCell::new(Some(vec![])));
+        let waiting: Rc<RefCell<Option<Vec<Object>>>> = Rc::new(RefCell::new(Some(vec![])));
         let message = {
             let (ear, waiting, worker) = (ear.clone(), waiting.clone(), worker.clone());
             Closure::<dyn FnMut(MessageEvent)>::new(move |event: MessageEvent| {

@@ -31,10 +31,7 @@ pub fn show(seen: &Inspected, taking: &[Error], files: &[Given]) -> Result<()> {
 ///
 /// # Errors
 /// As [`show`].
-pub fn problems<'a>(
-    problems: impl Iterator<Item = &'a Error>,
-    files: &[Given],
-) -> Result<()> {
+pub fn problems<'a>(problems: impl Iterator<Item = &'a Error>, files: &[Given]) -> Result<()> {
     let items: Vec<Element> = problems.map(|p| problem(p, files)).collect();
     dom::show("problem-box", !items.is_empty());
     dom::fill("problems", items)

@@ -74,8 +74,8 @@ fn wire(app: &App) -> crate::Result<()> {
     for list in ["candidates", "samples", "problems"] {
         let app = app.clone();
         dom::on(list, "click", move |event| {
-            let button = target::<Element>(event)
-                .and_then(|e| e.closest("[data-remove]").ok().flatten());
+            let button =
+                target::<Element>(event).and_then(|e| e.closest("[data-remove]").ok().flatten());
             if let Some(which) = button.and_then(|b| b.get_attribute("data-remove")) {
                 app.remove(list, &which);
             }

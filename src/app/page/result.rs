@@ -78,15 +78,12 @@ fn warnings(report: &Report) -> Result<()> {
 fn about(report: &Report) -> Vec<Element> {
     let mut settings = html("dl").class("settings-list");
     for (name, value) in json::settings(report) {
-        settings = settings
-            .child(html("dt").text(name.replace('_', " ")))
-            .child(html("dd").text(value));
+        settings =
+            settings.child(html("dt").text(name.replace('_', " "))).child(html("dd").text(value));
     }
     let methods = report.findings.iter().map(|f| {
         let role = if f.baseline { " (baseline, not decisive)" } else { "" };
-        html("li")
-            .child(html("strong").text(format!("{}{role}: ", f.method)))
-            .text(plain(&f.about))
+        html("li").child(html("strong").text(format!("{}{role}: ", f.method))).text(plain(&f.about))
     });
     let limits = report.limits.iter().map(|l| html("li").text(plain(l)));
     let mut out = vec![
@@ -117,7 +114,7 @@ pub fn samples(report: &Report, count: usize) -> Result<()> {
     Ok(())
 }
 
-fn option(value: impl ToString, text: &str) -> Element {
+fn option(value: impl std::fmt::Display, text: &str) -> Element {
     html("option").attr("value", value).text(text)
 }
 
@@ -125,19 +122,27 @@ fn heat_choices(report: &Report) -> Result<()> {
     let excerpt = |text: &str| truncate(&plain(text), 60);
     dom::fill(
         "heat-sample",
-        report.samples.iter().enumerate().map(|(i, s)| {
-            option(i, &format!("{}: {}", i + 1, excerpt(&s.sample.response)))
-        }),
+        report
+            .samples
+            .iter()
+            .enumerate()
+            .map(|(i, s)| option(i, &format!("{}: {}", i + 1, excerpt(&s.sample.response)))),
     )?;
     let candidates = || {
-        report.candidates.iter().enumerate().map(|(i, c)| option(i, &truncate(&plain(&c.label), 40)))
+        report
+            .candidates
+            .iter()
+            .enumerate()
+            .map(|(i, c)| option(i, &truncate(&plain(&c.label), 40)))
     };
     dom::fill("heat-candidate", candidates())?;
     let first = [option("", "nothing: show ranks"), option("others", "the mean of the others")];
     dom::fill("heat-against", first.into_iter().chain(candidates()))?;
-    if let Some(best) = report.verdict.candidate.or_else(|| {
-        report.decisive().and_then(|f| f.standings.first()).map(|s| s.candidate)
-    }) {
+    if let Some(best) = report
+        .verdict
+        .candidate
+        .or_else(|| report.decisive().and_then(|f| f.standings.first()).map(|s| s.candidate))
+    {
         dom::by_id::<HtmlSelectElement>("heat-candidate")?.set_value(&best.to_string());
     }
     Ok(())
