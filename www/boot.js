@@ -58,15 +58,18 @@ async function start() {
   const { js, wasm } = document.querySelector("script[data-js]").dataset;
   const kept = keep().catch((e) => console.warn(`not kept for use offline: ${e.message}`));
   const glue = await import(new URL(js, document.baseURI).href);
-  const module_or_path = await WebAssembly.compile(await load(wasm));
+  const module_or_path = await load(new URL(wasm, document.baseURI));
   await kept;
   await glue.default({ module_or_path });
 }
 
-async function load(wasm) {
-  const response = await fetch(new URL(wasm, document.baseURI));
-  if (!response.ok) throw new Error(`${wasm}: ${response.status} ${response.statusText}`);
-  return response.arrayBuffer();
+async function load(url) {
+  const response = await fetch(url);
+  if (!response.ok) throw new Error(`${url.pathname}: ${response.status} ${response.statusText}`);
+  // Some hosts know no wasm; compiling while it comes needs its type.
+  return response.headers.get("content-type") === "application/wasm"
+    ? WebAssembly.compileStreaming(response)
+    : WebAssembly.compile(await response.arrayBuffer());
 }
 
 start().catch((e) => {
