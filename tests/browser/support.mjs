@@ -173,3 +173,33 @@ export async function download(page, selector) {
   const [file] = await Promise.all([page.waitForEvent("download"), page.click(selector)]);
   return { name: file.suggestedFilename(), bytes: readFileSync(await file.path()) };
 }
+
+/// Fills a field, wherever it is folded away.
+export async function set(page, selector, value) {
+  await page.$eval(selector, (field) => {
+    for (let e = field; e; e = e.parentElement) if (e.tagName === "DETAILS") e.open = true;
+  });
+  await page.fill(selector, String(value));
+}
+
+/// Waits until the text of `selector` matches.
+export async function says(page, selector, pattern, timeout = MINUTE) {
+  try {
+    await page.waitForFunction(
+      ([selector, source, flags]) => new RegExp(source, flags).test(document.querySelector(selector).innerText),
+      [selector, pattern.source, pattern.flags],
+      { timeout, polling: 100 },
+    );
+  } catch {
+    throw new Error(`${selector} does not say ${pattern} but: ${await page.innerText(selector)}`);
+  }
+}
+
+/// The demo's manifest and the paths of its files: small real models.
+export function demo() {
+  const folder = join(DIST, "demo");
+  const manifest = JSON.parse(readFileSync(join(folder, "demo.json"), "utf8"));
+  const single = manifest.bases.filter((b) => b.files.length === 1).map((b) => ({ ...b, path: join(folder, b.files[0]) }));
+  const suspect = manifest.suspects.find((s) => s.label === manifest.default);
+  return { folder, manifest, single, suspect, samples: join(folder, suspect.file) };
+}
