@@ -149,7 +149,10 @@ fn refusal(opened: basetrace::Result<Archive>) -> basetrace::Error {
 
 #[test]
 fn an_unsupported_family_is_named() {
+    use candle_core::quantized::{GgmlDType, QTensor};
+    use candle_core::{DType, Device, Tensor};
     let folder = families().join("llama");
+    let weight = Tensor::ones((8, 8), DType::F32, &Device::Cpu).unwrap();
     for family in ["bert", "t5", "mamba"] {
         let mut config: serde_json::Value =
             serde_json::from_slice(&bytes(&folder.join("config.json"))).unwrap();
@@ -157,7 +160,9 @@ fn an_unsupported_family_is_named() {
         let config = config.to_string().into_bytes();
         let weights = bytes(&folder.join("model.safetensors"));
         let of_folder = refusal(hugging_face("other", config, weights));
-        let of_gguf = refusal(archive("other", vec![("other.gguf", gguf(family, 8, &[], &[]))]));
+        let tensor = QTensor::quantize(&weight, GgmlDType::F32).unwrap();
+        let file = gguf(family, 8, &[], &[("token_embd.weight".into(), tensor)]);
+        let of_gguf = refusal(archive("other", vec![("other.gguf", file)]));
         for e in [of_folder, of_gguf] {
             assert_eq!(e.kind(), ErrorKind::Unsupported, "{e}");
             assert!(e.what().contains(family), "{e}");

@@ -111,13 +111,16 @@ fn logits(label: &str, tensors: &[(String, QTensor)], tokens: &[u32]) -> Vec<f32
 
 #[test]
 fn every_tensor_type_matches_its_dequantised_twin() {
-    use GgmlDType::{BF16, F16, F32, Q2K, Q3K, Q4_0, Q4_1, Q4K, Q5_0, Q5_1, Q5K, Q6K, Q8_0, Q8K};
+    use GgmlDType::{
+        BF16, F16, F32, Q2K, Q3K, Q4_0, Q4_1, Q4K, Q5_0, Q5_1, Q5K, Q6K, Q8_0, Q8_1, Q8K,
+    };
     let tokens: Vec<u32> = (0..24).map(|i| i * 29 % VOCAB as u32).collect();
     let unrounded = logits("F32", &twins(F32)[1], &tokens);
     assert!(unrounded.iter().any(|v| v.abs() > 1.0), "logits are not flat");
     let mut failed = vec![];
     println!("type   against its twin   its rounding");
-    for dtype in [F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2K, Q3K, Q4K, Q5K, Q6K, Q8K] {
+    for dtype in [F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q8_1, Q2K, Q3K, Q4K, Q5K, Q6K, Q8K]
+    {
         let [quantised, plain] = twins(dtype);
         let name = format!("{dtype:?}");
         let plain = logits(&name, &plain, &tokens);

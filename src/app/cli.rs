@@ -1,19 +1,19 @@
 //! The native command: arguments and files in, a report and an exit code out.
-//!
-//! Only this room of the crate has a clock, for the time left on a terminal.
+
+mod progress;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::formats::{Archive, CandidateFiles, gather};
-use crate::job::{Job, Parameters, Progress};
+use crate::job::{Job, Parameters};
 use crate::report::figures::{self, plain};
 use crate::report::{Answer, Report, chart, csv, html, json, text};
 use crate::source::{FileSource, MemorySource, SharedSource};
 use clap::{Args, Parser, Subcommand};
+use progress::Bar;
 use std::collections::HashSet;
 use std::io::{IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::time::{Duration, Instant};
 
 /// Files taken from one folder at the most.
 const MAX_FILES: usize = 10_000;
@@ -58,7 +58,7 @@ enum Command {
     Zoo {
         /// Passed on
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        args: Vec<String>,
+        args: Vec<std::ffi::OsString>,
     },
 }
 
@@ -122,12 +122,25 @@ pub fn main() -> u8 {
         Command::Rank(args) => rank(&args),
         Command::Inspect { files } => inspect(&files),
         #[cfg(feature = "zoo")]
-        Command::Zoo { args } => crate::zoo::main(&args).map(|()| 0),
+        Command::Zoo { args } => zoo(args),
     };
     done.unwrap_or_else(|e| {
         say("error", &e);
         1
     })
+}
+
+#[cfg(feature = "zoo")]
+fn zoo(args: Vec<std::ffi::OsString>) -> Result<u8> {
+    let help = args.iter().any(|a| a == "--help" || a == "-h" || a == "help");
+    match crate::zoo::main(std::iter::once("basetrace zoo".into()).chain(args)) {
+        // Help or usage as clap laid it out, over several lines.
+        Err(e) if e.kind() == ErrorKind::Usage => {
+            let _ = std::io::stderr().write_all(e.what().as_bytes());
+            Ok(if help { 0 } else { 2 })
+        }
+        done => done.map(|()| 0),
+    }
 }
 
 fn rank(args: &Rank) -> Result<u8> {
@@ -404,55 +417,6 @@ fn say(what: &str, e: &Error) {
     let _ = writeln!(std::io::stderr(), "{what}: {}", plain(&e.to_string()));
 }
 
-/// One line of progress, drawn again in place.
-struct Bar {
-    shown: bool,
-    began: Instant,
-    drawn: Option<Instant>,
-}
-
-impl Bar {
-    fn new(shown: bool) -> Self {
-        Self { shown, began: Instant::now(), drawn: None }
-    }
-
-    fn show(&mut self, p: &Progress) {
-        if !self.shown || self.drawn.is_some_and(|d| d.elapsed() < Duration::from_millis(100)) {
-            return;
-        }
-        self.drawn = Some(Instant::now());
-        let line = progress_line(p, self.began.elapsed());
-        let _ = write!(std::io::stderr(), "\r\x1b[K{line}");
-    }
-
-    fn clear(&self) {
-        if self.drawn.is_some() {
-            let _ = write!(std::io::stderr(), "\r\x1b[K");
-        }
-    }
-}
-
-fn progress_line(p: &Progress, elapsed: Duration) -> String {
-    let clock = |s: u64| format!("{}:{:02}", s / 60, s % 60);
-    let part = p.done.min(p.total) as f64 / p.total.max(1) as f64;
-    let amount = |n| if p.unit == "bytes" { figures::bytes(n) } else { n.to_string() };
-    let unit = if p.unit == "bytes" { String::new() } else { format!(" {}", p.unit) };
-    let mut line = format!(
-        "{:3.0} % {} · {} of {}{unit} · {} elapsed",
-        part * 100.0,
-        figures::truncate(&plain(&p.stage), 40),
-        amount(p.done),
-        amount(p.total),
-        clock(elapsed.as_secs())
-    );
-    // The first moments say nothing about the rest.
-    if part > 0.02 && elapsed > Duration::from_secs(2) {
-        let left = elapsed.as_secs_f64() * (1.0 - part) / part;
-        line.push_str(&format!(" · {} left", clock(left as u64)));
-    }
-    line
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -463,16 +427,5 @@ mod tests {
         assert_eq!(names(&paths), ["a/model.gguf", "b/model.gguf", "c.gguf"]);
         let same = ["/x/c.gguf", "/x/c.gguf"].map(PathBuf::from);
         assert_eq!(names(&same), ["c.gguf", "c.gguf"]);
-    }
-
-    #[test]
-    fn progress_tells_what_how_far_and_how_long() {
-        let p = Progress { stage: "A scores".into(), done: 25, total: 100, unit: "tokens".into() };
-        assert_eq!(
-            progress_line(&p, Duration::from_secs(30)),
-            " 25 % A scores · 25 of 100 tokens · 0:30 elapsed · 1:30 left"
-        );
-        let none = Progress { total: 0, ..p };
-        assert!(progress_line(&none, Duration::ZERO).starts_with("  0 %"));
     }
 }

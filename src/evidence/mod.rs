@@ -1,5 +1,8 @@
 //! Evidence methods. One method, one file, one entry in [`METHODS`].
 
+mod cap;
+mod combined;
+mod opening;
 mod perplexity;
 pub mod stats;
 
@@ -148,4 +151,9 @@ pub trait Evidence {
 }
 
 /// Every method, the decisive first.
-pub const METHODS: &[&dyn Evidence] = &[&perplexity::RawPerplexity];
+pub const METHODS: &[&dyn Evidence] = &[
+    &combined::Combined,
+    &opening::CalibratedLikelihood,
+    &cap::TokenCap,
+    &perplexity::RawPerplexity,
+];

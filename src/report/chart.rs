@@ -81,7 +81,7 @@ pub fn chart(report: &Report, id: &str) -> Element {
         let y = bottom + 32.0;
         let against = report.verdict.answer == Answer::NoneOfThese;
         let says = if against {
-            "the suspect does not look like the best candidate's fine-tunes"
+            "the suspect does not fit the best candidate"
         } else {
             "not enough against the best candidate to say so"
         };

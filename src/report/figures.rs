@@ -24,10 +24,10 @@ pub fn score(x: f64) -> String {
         a if !a.is_finite() => UNKNOWN.into(),
         // Also takes the sign from a rounded zero.
         a if a < 0.0005 => "0.000".into(),
-        a if a < 10.0 => minus(format!("{x:.3}")),
-        a if a < 1000.0 => minus(format!("{x:.1}")),
-        a if a < 1e9 => minus(format!("{x:.0}")),
-        _ => minus(format!("{x:.2e}")),
+        a if a < 10.0 => minus(&format!("{x:.3}")),
+        a if a < 1000.0 => minus(&format!("{x:.1}")),
+        a if a < 1e9 => minus(&format!("{x:.0}")),
+        _ => minus(&format!("{x:.2e}")),
     }
 }
 
@@ -38,7 +38,7 @@ pub fn score_interval((low, high): (f64, f64)) -> String {
 
 /// Bits per byte, where there is a figure.
 pub fn bits(b: Option<f64>) -> String {
-    b.filter(|b| b.is_finite()).map_or_else(|| UNKNOWN.into(), |b| minus(format!("{b:.3}")))
+    b.filter(|b| b.is_finite()).map_or_else(|| UNKNOWN.into(), |b| minus(&format!("{b:.3}")))
 }
 
 /// A p-value, with its sign of relation.
@@ -83,7 +83,7 @@ pub fn ordinal(n: usize) -> String {
     format!("{n}{end}")
 }
 
-fn minus(s: String) -> String {
+fn minus(s: &str) -> String {
     s.replacen('-', "\u{2212}", 1)
 }
 

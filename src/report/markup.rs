@@ -59,14 +59,14 @@ pub fn svg(tag: &'static str) -> Element {
 impl Element {
     /// With one more attribute.
     #[must_use]
-    pub fn attr(mut self, name: &'static str, value: impl ToString) -> Self {
+    pub fn attr(mut self, name: &'static str, value: impl std::fmt::Display) -> Self {
         self.attributes.push((name, value.to_string()));
         self
     }
 
     /// With its `class`.
     #[must_use]
-    pub fn class(self, value: impl ToString) -> Self {
+    pub fn class(self, value: impl std::fmt::Display) -> Self {
         self.attr("class", value)
     }
 

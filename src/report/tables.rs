@@ -66,7 +66,7 @@ pub fn ranking(report: &Report) -> Element {
     let mut out = html("div").child(table).child(html("p").class("bt-about").text(&finding.about));
     if let Some(none) = &finding.none {
         out = out.child(html("p").class("bt-about").text(format!(
-            "None of these: {}. {}",
+            "None of these: {} ({})",
             figures::p_value(none.p_value),
             none.about
         )));

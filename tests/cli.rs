@@ -1,0 +1,206 @@
+//! The built command: exit codes, messages, files.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+fn basetrace(args: &[&str]) -> Command {
+    let mut c = Command::new(env!("CARGO_BIN_EXE_basetrace"));
+    c.args(args).stdin(Stdio::null());
+    c
+}
+
+fn run(args: &[&str]) -> (i32, String, String) {
+    read(basetrace(args).output().unwrap())
+}
+
+fn read(out: Output) -> (i32, String, String) {
+    let text = |b| String::from_utf8(b).unwrap();
+    (out.status.code().unwrap(), text(out.stdout), text(out.stderr))
+}
+
+/// A fresh folder of this test's own.
+fn folder(name: &str) -> PathBuf {
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let _ = std::fs::remove_dir_all(&dir);
+    std::fs::create_dir_all(&dir).unwrap();
+    dir
+}
+
+fn file(dir: &Path, name: &str, content: &[u8]) -> String {
+    let path = dir.join(name);
+    std::fs::write(&path, content).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn usage_errors_are_2_and_help_is_0() {
+    for args in [
+        &[][..],
+        &["rank"],
+        &["rank", "--candidate", "x.gguf"],
+        &["rank", "--candidate", "x.gguf", "--samples", "s.txt", "--seed", "many"],
+        &["inspect"],
+        &["no-such-command"],
+    ] {
+        let (code, out, err) = run(args);
+        assert_eq!((code, out.as_str()), (2, ""), "{args:?}");
+        assert!(!err.is_empty());
+    }
+    let bounded = ["rank", "-c", "x.gguf", "-s", "s.txt", "--bootstrap", "1"];
+    let (code, _, err) = run(&bounded);
+    assert_eq!(code, 2);
+    assert_eq!(
+        err,
+        "error: the number of bootstrap rounds is 1, outside 100 to 100000 (hint: choose a value in that range)\n"
+    );
+    let (code, out, _) = run(&["rank", "--help"]);
+    assert_eq!(code, 0);
+    assert!(out.contains("3  undetermined") && out.contains("--max-new-tokens"));
+    assert_eq!(run(&["--version"]).1, concat!("basetrace ", env!("CARGO_PKG_VERSION"), "\n"));
+}
+
+#[test]
+fn bad_files_are_1_each_named_once() {
+    let dir = folder("bad-files");
+    let bad = file(&dir, "bad.gguf", b"GGUF\x03\0\0\0");
+    let gone = dir.join("gone.gguf");
+    let text = file(&dir, "s.txt", b"One sample.\n\nAnother sample.\n");
+    let (code, out, err) = run(&["rank", "-c", &bad, gone.to_str().unwrap(), "-s", &text]);
+    assert_eq!((code, out.as_str()), (1, ""));
+    for part in [
+        "problem: bad.gguf: ",
+        "problem: gone.gguf: cannot be opened",
+        "error: no usable candidate",
+    ] {
+        assert_eq!(err.matches(part).count(), 1, "{part}: {err}");
+    }
+    assert_eq!(err.lines().count(), 3, "{err}");
+
+    // Refused before any work: the output cannot be written.
+    let html = dir.join("no/such/folder.html");
+    let (code, _, err) = run(&["rank", "-c", &bad, "-s", &text, "--html", html.to_str().unwrap()]);
+    assert_eq!(code, 1);
+    assert!(err.contains("cannot be written: no such folder"), "{err}");
+}
+
+#[test]
+fn inspect_says_what_there_is() {
+    let dir = folder("inspect");
+    let model =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/families/llama/model.gguf");
+    let text = file(&dir, "s.txt", b"One sample.\n\nAnother sample.\n");
+    let (code, out, err) = run(&["inspect", model.to_str().unwrap(), &text]);
+    assert_eq!((code, err.as_str()), (0, ""));
+    assert!(out.starts_with("candidate model: "), "{out}");
+    assert!(out.contains("\n  model.gguf (72.4\u{a0}kB)\nsamples s.txt: 2 usable\n"), "{out}");
+
+    let lone = dir.join("lone");
+    std::fs::create_dir(&lone).unwrap();
+    let weights = model.with_extension("safetensors");
+    std::fs::copy(weights, lone.join("model.safetensors")).unwrap();
+    // Hidden files are nobody's.
+    file(&lone, ".hidden", b"\xff");
+    let (code, out, err) = run(&["inspect", lone.to_str().unwrap(), &text]);
+    assert_eq!(code, 1);
+    assert_eq!(out, "samples s.txt: 2 usable\n");
+    assert!(err.starts_with("problem: lone") && err.contains("config.json"), "{err}");
+    assert_eq!(err.lines().count(), 1, "{err}");
+}
+
+#[test]
+fn ranks_two_models_end_to_end() {
+    let tiny = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/models/tiny");
+    if !tiny.is_dir() {
+        println!("skipped: ../shared/models/tiny is absent");
+        return;
+    }
+    let dir = folder("rank");
+    let a = tiny.join("stories260k").to_str().unwrap().to_owned();
+    // The other has the same vocabulary and no tokenizer of its own.
+    let other = dir.join("llama2xs");
+    std::fs::create_dir(&other).unwrap();
+    for from in ["llama2xs/config.json", "llama2xs/model.safetensors", "stories260k/tokenizer.json"]
+    {
+        let from = tiny.join(from);
+        std::fs::copy(&from, other.join(from.file_name().unwrap())).unwrap();
+    }
+    let b = other.to_str().unwrap().to_owned();
+    let samples: String = (0..6)
+        .map(|i| format!("{{\"prompt\": \"Once upon a time\", \"response\": \", {i} girls named Lily lived in a big house and played.\"}}\n"))
+        .collect();
+    let s = file(&dir, "s.jsonl", samples.as_bytes());
+    let out = |name: &str| dir.join(name).to_str().unwrap().to_owned();
+    let forms = [out("r.json"), out("r.csv"), out("r.html"), out("r.svg")];
+    let args = |samples: &str| -> Vec<String> {
+        let mut args = vec![
+            "rank",
+            "-c",
+            &a,
+            &b,
+            "-s",
+            samples,
+            "--max-new-tokens",
+            "8",
+            "--bootstrap",
+            "100",
+            "--json",
+        ];
+        for (flag, path) in ["--out-json", "--csv", "--html", "--svg"].iter().zip(&forms) {
+            args.extend([flag, path.as_str()]);
+        }
+        args.into_iter().map(str::to_owned).collect()
+    };
+    let first = args(&s);
+    let (code, json, err) = run(&first.iter().map(String::as_str).collect::<Vec<_>>());
+    assert_eq!(err, "", "no progress where standard error is no terminal");
+    let report = basetrace::report::json::read(&json).unwrap();
+    let expected = match report.verdict.answer {
+        basetrace::report::Answer::Attributed => 0,
+        basetrace::report::Answer::Undetermined => 3,
+        basetrace::report::Answer::NoneOfThese => 4,
+    };
+    assert_eq!(code, expected);
+    assert_eq!(report.candidates.len(), 2);
+    assert_eq!(report.samples.len(), 6);
+    assert!(report.findings.iter().all(|f| f.standings.len() == 2));
+    assert!(report.inputs.iter().all(|i| i.sha256.len() == 64 && !i.name.contains("..")));
+    assert_eq!(std::fs::read_to_string(&forms[0]).unwrap(), json);
+    let hash = &report.inputs[0].sha256;
+    for form in &forms[1..] {
+        assert!(std::fs::read_to_string(form).unwrap().contains(hash), "{form}");
+    }
+
+    // From standard input: the same scores, the same code, and the same bytes each time.
+    let piped = args("-");
+    let mut runs = (0..2).map(|_| {
+        let mut child = basetrace(&piped.iter().map(String::as_str).collect::<Vec<_>>())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(samples.as_bytes()).unwrap();
+        read(child.wait_with_output().unwrap())
+    });
+    let (one, two) = (runs.next().unwrap(), runs.next().unwrap());
+    assert_eq!((one.0, &one.1), (two.0, &two.1));
+    let again = basetrace::report::json::read(&one.1).unwrap();
+    assert_eq!((one.0, again.levels), (code, report.levels));
+}
+
+#[test]
+#[cfg(unix)]
+fn a_closed_pipe_is_no_error() {
+    let model =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/families/llama/model.gguf");
+    let mut child = basetrace(&["inspect", model.to_str().unwrap()])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let out = child.wait_with_output().unwrap();
+    assert_eq!((out.status.code(), out.stderr.as_slice()), (Some(0), &b""[..]));
+}
