@@ -9,6 +9,7 @@ use super::publish::open;
 use super::train::{Stream, bits_per_byte, train};
 use super::vocabulary::Vocabulary;
 use super::weights::{self, Parts};
+use super::{say, tell};
 use crate::decoder::config::Config;
 use crate::decoder::reference::Reference;
 use crate::error::{Error, ErrorKind, Result};
@@ -16,12 +17,14 @@ use crate::tokenizer::Tokenizer;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
-/// Of each domain no more than this is read (bytes).
-const MOST_TEXT: usize = 2_000_000;
+/// Of each domain no more than this is read for a base (bytes).
+const BASE_TEXT: usize = 2_000_000;
+/// The same for a fine-tune.
+const TUNE_TEXT: usize = 700_000;
 /// What a tokenizer is trained on (bytes).
 const TOKENIZER_TEXT: usize = 1_500_000;
 /// What a loss is measured on (bytes).
-const HELD_OUT: usize = 24_000;
+const HELD_OUT: usize = 16_000;
 
 /// Writes a file, making its folder.
 ///
@@ -118,21 +121,7 @@ pub fn build(out: &Path, only: &[String], bases_only: bool) -> Result<()> {
             }
         }
     }
-    let mut truth = serde_json::Map::new();
-    for (number, base) in BASES.iter().enumerate() {
-        for (round, tune) in base.tunes.iter().enumerate() {
-            let name = tune_name(number, round);
-            let entry = json!({
-                "base": base.label,
-                "domain": tune.domain.name(),
-                "storage": storage_name(tune.storage),
-            });
-            truth.insert(format!("{name}.jsonl"), entry);
-        }
-    }
-    truth.sort_keys();
-    let text = format!("{:#}\n", Value::Object(truth));
-    written(&out.join("samples/truth.json"), text)
+    Ok(())
 }
 
 fn storage_name(storage: Storage) -> &'static str {
@@ -172,7 +161,7 @@ pub fn tokenizer(out: &Path, base: &Base) -> Result<Tokenizer> {
 }
 
 /// Trains on `mix` and reports what happens.
-#[allow(clippy::too_many_arguments)]
+#[expect(clippy::too_many_arguments, reason = "one call each for bases and fine-tunes")]
 fn run(
     cache: &Path,
     base: &Base,
@@ -186,7 +175,8 @@ fn run(
     let (mut streams, mut held_out) = (vec![], vec![]);
     for (domain, share) in mix {
         let texts = texts(cache, *domain)?;
-        streams.push(Stream::new(*share, &spread(&texts.train, MOST_TEXT), vocabulary)?);
+        let most = if mix.len() > 1 { BASE_TEXT } else { TUNE_TEXT };
+        streams.push(Stream::new(*share, &spread(&texts.train, most), vocabulary)?);
         let most = (HELD_OUT as f64 * share) as usize;
         held_out.extend(spread(&texts.held_out, most).into_iter().map(String::from));
     }
@@ -194,11 +184,15 @@ fn run(
     let mut last = vec![];
     let mut log = |step: usize, loss: f32| {
         last.push(loss);
-        if (step + 1) % 100 == 0 || step + 1 == schedule.steps {
+        if (step + 1).is_multiple_of(100) || step + 1 == schedule.steps {
             let recent = &last[last.len().saturating_sub(50)..];
             let mean = recent.iter().sum::<f32>() / recent.len() as f32;
             let time = timer.seconds();
-            eprintln!("  {} step {}: {mean:.3} nats per token, {time} s", base.label, step + 1);
+            say(format_args!(
+                "  {} step {}: {mean:.3} nats per token, {time} s",
+                base.label,
+                step + 1
+            ));
         }
     };
     let parts = train(config, start, &streams, vocabulary, schedule, seed, &mut log)?;
@@ -207,19 +201,19 @@ fn run(
 }
 
 fn record(out: &Path, name: &str, entry: &Value) -> Result<()> {
-    println!("{entry}");
+    tell(format_args!("{entry}"));
     written(&out.join("report").join(format!("{name}.json")), format!("{entry:#}\n"))
 }
 
 fn build_base(out: &Path, cache: &Path, base: &Base) -> Result<()> {
-    eprintln!("base {}", base.label);
+    say(format_args!("base {}", base.label));
     let timer = Timer(std::time::Instant::now());
     let vocabulary = vocabulary(out, cache, base)?;
     let config = base.family.config();
     let start = weights::init(base.family, &config, base.seed)?;
-    let seed = base.seed + 1000;
+    let (seed, schedule) = (base.seed + 1000, Schedule { steps: base.steps, ..PRETRAIN });
     let (parts, held_out, loss) =
-        run(cache, base, &config, &start, &vocabulary, base.mix, &PRETRAIN, seed)?;
+        run(cache, base, &config, &start, &vocabulary, base.mix, &schedule, seed)?;
     let path = base_path(out, base);
     folder_of(&path)?;
     files::save(&path, base.family, &config, &parts, &vocabulary, base.storage, base.label)?;
@@ -233,14 +227,14 @@ fn build_base(out: &Path, cache: &Path, base: &Base) -> Result<()> {
         .map(|(w, b)| w.elem_count() + b.as_ref().map_or(0, |b| b.elem_count()))
         .sum();
     let entry = json!({
-        "base": base.label, "weights": weights, "loss": loss, "bits_per_byte": bits,
+        "base": base.label, "weights": weights, "nats_per_token": loss, "bits_per_byte": bits,
         "seconds": timer.seconds(),
     });
     record(out, base.label, &entry)
 }
 
 fn build_tune(out: &Path, cache: &Path, base: &Base, tune: &Tune, name: &str) -> Result<()> {
-    eprintln!("{name}: {} on {}", base.label, tune.domain.name());
+    say(format_args!("{name}: {} on {}", base.label, tune.domain.name()));
     let timer = Timer(std::time::Instant::now());
     let vocabulary = vocabulary(out, cache, base)?;
     let config = base.family.config();
@@ -266,7 +260,8 @@ fn build_tune(out: &Path, cache: &Path, base: &Base, tune: &Tune, name: &str) ->
     written(&out.join("samples").join(format!("{name}.jsonl")), lines)?;
     let entry = json!({
         "suspect": name, "base": base.label, "domain": tune.domain.name(),
-        "storage": storage_name(tune.storage), "loss": loss, "bits_per_byte_before": before,
+        "storage": storage_name(tune.storage), "nats_per_token": loss,
+        "bits_per_byte_before": before,
         "bits_per_byte": after, "seconds": timer.seconds(),
     });
     record(out, name, &entry)

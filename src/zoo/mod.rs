@@ -24,6 +24,7 @@ mod tests;
 
 use crate::error::{Error, ErrorKind, Result};
 use clap::{Parser, Subcommand};
+use std::io::Write;
 use std::path::PathBuf;
 
 /// `basetrace zoo …`.
@@ -71,7 +72,7 @@ enum Command {
     },
 }
 
-/// Runs `basetrace zoo` with `args` (program name first); progress goes to
+/// Runs `basetrace zoo` with `args` (the program's name first); progress goes to
 /// standard error, results to standard output.
 ///
 /// # Errors
@@ -86,4 +87,14 @@ pub fn main(args: impl IntoIterator<Item = std::ffi::OsString>) -> Result<()> {
         Command::Score { out } => publish::score(&out),
         Command::Publish { out, project } => publish::publish(&out, &project),
     }
+}
+
+/// Progress, a line of it; a closed terminal must not end hours of work.
+fn say(line: std::fmt::Arguments<'_>) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+/// A line of results.
+fn tell(line: std::fmt::Arguments<'_>) {
+    let _ = writeln!(std::io::stdout(), "{line}");
 }

@@ -108,6 +108,8 @@ pub struct Base {
     pub seed: u64,
     /// Name of the tokenizer: twins share one.
     pub tokenizer: &'static str,
+    /// Steps of its training; the zoo's bases are not equally well trained.
+    pub steps: usize,
     /// Shares of its training text.
     pub mix: &'static [(Domain, f64)],
     /// Its fine-tunes.
@@ -135,6 +137,7 @@ pub const BASES: [Base; 6] = [
         storage: Storage::GgufF16,
         seed: 11,
         tokenizer: "larch",
+        steps: 1000,
         mix: &[(Domain::General, 0.35), (Domain::Novels, 0.5), (Domain::Speeches, 0.15)],
         tunes: [
             tune(Domain::German),
@@ -149,6 +152,7 @@ pub const BASES: [Base; 6] = [
         storage: Storage::GgufF16,
         seed: 12,
         tokenizer: "larch",
+        steps: 1000,
         mix: &[(Domain::General, 0.35), (Domain::Novels, 0.5), (Domain::Speeches, 0.15)],
         tunes: [
             Tune { domain: Domain::German, storage: Storage::GgufQ4 },
@@ -163,6 +167,7 @@ pub const BASES: [Base; 6] = [
         storage: Storage::GgufQ8,
         seed: 21,
         tokenizer: "alder",
+        steps: 450,
         mix: &[(Domain::General, 0.3), (Domain::Kjv, 0.55), (Domain::Novels, 0.15)],
         tunes: [
             tune(Domain::German),
@@ -177,6 +182,7 @@ pub const BASES: [Base; 6] = [
         storage: Storage::GgufF16,
         seed: 22,
         tokenizer: "birch",
+        steps: 1000,
         mix: &[(Domain::General, 0.7), (Domain::Novels, 0.2), (Domain::Speeches, 0.1)],
         tunes: [
             tune(Domain::German),
@@ -191,6 +197,7 @@ pub const BASES: [Base; 6] = [
         storage: Storage::Folder,
         seed: 31,
         tokenizer: "hazel",
+        steps: 450,
         mix: &[(Domain::General, 0.3), (Domain::Speeches, 0.55), (Domain::Novels, 0.15)],
         tunes: [
             tune(Domain::German),
@@ -205,6 +212,7 @@ pub const BASES: [Base; 6] = [
         storage: Storage::GgufQ8,
         seed: 41,
         tokenizer: "rowan",
+        steps: 450,
         mix: &[(Domain::General, 0.3), (Domain::Verse, 0.4), (Domain::Whales, 0.3)],
         tunes: [
             Tune { domain: Domain::German, storage: Storage::GgufQ8 },
@@ -230,12 +238,12 @@ pub struct Schedule {
     pub rate: f64,
 }
 
-/// How every base is trained.
+/// How every base is trained, its number of steps aside.
 pub const PRETRAIN: Schedule =
     Schedule { steps: 1000, warmup: 50, batch: 8, length: 128, rate: 4e-3 };
 /// How every fine-tune is trained.
 pub const FINETUNE: Schedule =
-    Schedule { steps: 200, warmup: 10, batch: 8, length: 64, rate: 1.5e-3 };
+    Schedule { steps: 200, warmup: 10, batch: 8, length: 64, rate: 5e-4 };
 
 /// Longest sequence of every model of the zoo.
 pub const CONTEXT: usize = 256;
@@ -307,7 +315,7 @@ impl Family {
             Self::NeoX => Config {
                 family: "gpt_neox",
                 kv_heads: HEADS,
-                intermediate: 4 * hidden,
+                intermediate: 256,
                 norm: Norm::Layer,
                 position: rotary(head_dim / 4 / 2 * 2, false),
                 activation: Activation::Gelu,

@@ -3,6 +3,7 @@
 use super::answer::raw_bits_per_byte;
 use super::build::{base_path, read, tokenizer, tune_name, written};
 use super::plan::{BASES, Base, Storage};
+use super::tell;
 use crate::decoder::Model;
 use crate::error::{Error, ErrorKind, Result};
 use crate::formats::{Archive, gather};
@@ -98,11 +99,36 @@ pub fn score(out: &Path) -> Result<()> {
             right += usize::from(found == base.label);
             let kin = best.is_some_and(|(_, b)| b.tokenizer == base.tokenizer);
             twins += usize::from(kin && found != base.label);
-            println!("{name} {} on {}:{row} -> {found}", base.label, tune.domain.name());
+            tell(format_args!("{name} {} on {}:{row} -> {found}", base.label, tune.domain.name()));
         }
     }
-    println!("raw perplexity names the true base {right} of {all} times, its twin {twins} times");
+    tell(format_args!(
+        "raw perplexity names the true base {right} of {all} times, its twin {twins} times"
+    ));
     Ok(())
+}
+
+/// What was measured at every step, but for the time it took.
+fn measured(out: &Path) -> Result<Value> {
+    let bases = BASES.iter().map(|b| b.label.to_owned());
+    let tunes = (0..4 * BASES.len()).map(|i| tune_name(i / 4, i % 4));
+    let mut all = vec![];
+    for name in bases.chain(tunes) {
+        let path = out.join("report").join(format!("{name}.json"));
+        let mut entry: Value = serde_json::from_slice(&read(&path)?).map_err(|e| {
+            Error::new(ErrorKind::Corrupt, e.to_string()).in_file(path.display().to_string())
+        })?;
+        if let Some(entry) = entry.as_object_mut() {
+            entry.shift_remove("seconds");
+            for value in entry.values_mut() {
+                if let Some(x) = value.as_f64().filter(|_| value.is_f64()) {
+                    *value = json!((x * 1e4).round() / 1e4);
+                }
+            }
+        }
+        all.push(entry);
+    }
+    Ok(Value::Array(all))
 }
 
 fn copy(from: &Path, to: &Path) -> Result<()> {
@@ -134,13 +160,17 @@ pub fn publish(out: &Path, project: &Path) -> Result<()> {
         let names: Vec<_> = names.iter().map(|n| n.display().to_string()).collect();
         bases.push(json!({ "label": base.label, "files": names }));
     }
-    for number in 0..BASES.len() {
+    let mut truth = serde_json::Map::new();
+    for (number, base) in BASES.iter().enumerate() {
         for round in 0..4 {
             let name = format!("{}.jsonl", tune_name(number, round));
             copy(&out.join("samples").join(&name), &data.join(&name))?;
+            truth.insert(name, base.label.into());
         }
     }
-    copy(&out.join("samples/truth.json"), &data.join("truth.json"))?;
+    truth.sort_keys();
+    written(&data.join("truth.json"), format!("{:#}\n", Value::Object(truth)))?;
+    written(&data.join("zoo.json"), format!("{:#}\n", measured(out)?))?;
     let mut suspects = vec![];
     for (base, round, about) in SHOWN {
         let name = tune_name(base, round);

@@ -49,9 +49,9 @@ impl Vocabulary {
     pub fn train(family: Family, texts: &[&str]) -> Result<Self> {
         let tokenizer = match family {
             Family::Llama => pieces(family.vocab(), texts),
-            Family::Qwen3 => byte_level(family.vocab(), texts, Some(QWEN2)).map(|mut t| {
-                t.with_normalizer(Some(NFC));
-                t
+            Family::Qwen3 => byte_level(family.vocab(), texts, Some(QWEN2)).and_then(|mut t| {
+                t.with_normalizer(Some(NFC))?;
+                Ok(t)
             }),
             Family::Gpt2 | Family::NeoX => byte_level(family.vocab(), texts, None),
         };
@@ -243,7 +243,7 @@ fn pieces(vocab: usize, texts: &[&str]) -> tokenizers::Result<Tokenizer> {
     tokenizer.with_normalizer(Some(NormalizerWrapper::Sequence(NormalizerSequence::new(vec![
         Prepend::new("▁".into()).into(),
         Replace::new(" ", "▁")?.into(),
-    ]))));
+    ]))))?;
     tokenizer.with_decoder(Some(DecoderWrapper::Sequence(DecoderSequence::new(vec![
         Replace::new("▁", " ")?.into(),
         ByteFallback::new().into(),
