@@ -1,0 +1,544 @@
+//! What the page knows, and what each action does to it.
+
+use super::demo::{self, Manifest};
+use super::files::{Given, Taken};
+use super::link::{Ear, Link};
+use super::lists::{is_named, sentence};
+use super::{dom, exports, lists, result};
+use crate::app::eta::{self, Eta};
+use crate::app::protocol::{Inputs, Inspected, PASTED, Reply, Request};
+use crate::error::{Error, ErrorKind, Result};
+use crate::job::{Parameters, Progress};
+use crate::report::Report;
+use crate::report::figures::bytes;
+use crate::report::markup::html;
+use std::cell::RefCell;
+use std::rc::Rc;
+use wasm_bindgen_futures::spawn_local;
+use web_sys::{
+    Blob, HtmlInputElement, HtmlProgressElement, HtmlSelectElement, HtmlTextAreaElement,
+};
+
+/// A handle on all that the page knows.
+#[derive(Clone)]
+pub struct App(Rc<RefCell<State>>);
+
+#[derive(Default)]
+struct State {
+    /// `None` after the worker broke: the next question starts another.
+    link: Option<Link>,
+    files: Vec<Given>,
+    /// Problems met while files were taken.
+    taking: Vec<Error>,
+    /// Number of the last inspection asked for, and whether it is answered.
+    number: u32,
+    inspecting: bool,
+    seen: Inspected,
+    phase: Phase,
+    eta: Eta,
+    report: Option<Rc<Report>>,
+    rows: usize,
+    demo: Option<Demo>,
+    /// Whether to run as soon as the files are inspected.
+    then_run: bool,
+}
+
+/// The demo in use.
+struct Demo {
+    manifest: Manifest,
+    /// Label of the suspect.
+    suspect: String,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Phase {
+    #[default]
+    Idle,
+    Running,
+    Done,
+    Failed,
+}
+
+impl App {
+    /// The page without files, its worker starting.
+    ///
+    /// # Errors
+    /// Where the browser starts no worker.
+    pub fn new() -> Result<Self> {
+        let app = Self(Rc::default());
+        app.link()?;
+        Ok(app)
+    }
+
+    /// Starts a worker where there is none.
+    fn link(&self) -> Result<()> {
+        if self.0.borrow().link.is_none() {
+            let app = self.clone();
+            let ear: Ear = Rc::new(move |reply| app.hear(reply));
+            let link = Link::start(&ear)?;
+            self.0.borrow_mut().link = Some(link);
+        }
+        Ok(())
+    }
+
+    fn running(&self) -> bool {
+        self.0.borrow().phase == Phase::Running
+    }
+
+    /// Takes files in; one given again replaces its earlier self.
+    pub fn add(&self, taken: Taken) {
+        if self.running() {
+            dom::say("status", "Cancel the run first, then add files.");
+            return;
+        }
+        {
+            let mut state = self.0.borrow_mut();
+            for file in taken.files {
+                match state.files.iter_mut().find(|f| f.is(&file)) {
+                    Some(old) => *old = file,
+                    None => state.files.push(file),
+                }
+            }
+            state.taking.extend(taken.problems);
+        }
+        self.inspect();
+    }
+
+    /// Asks the worker what the files and the pasted text are.
+    pub fn inspect(&self) {
+        if self.running() {
+            return;
+        }
+        let (number, nothing) = {
+            let mut state = self.0.borrow_mut();
+            state.number += 1;
+            state.inspecting = true;
+            (state.number, state.files.is_empty())
+        };
+        let asked = self.inputs().and_then(|(inputs, blobs)| {
+            if nothing && inputs.pasted.trim().is_empty() {
+                self.inspected(Inspected { number, ..Default::default() });
+                return Ok(());
+            }
+            dom::say("status", "Looking into the files …");
+            dom::enable("run", false);
+            self.ask(&Request::Inspect { number, inputs }, &blobs)
+        });
+        if let Err(e) = asked {
+            self.fail(&e);
+        }
+    }
+
+    fn ask(&self, request: &Request, blobs: &[Blob]) -> Result<()> {
+        self.link()?;
+        match &self.0.borrow().link {
+            Some(link) => link.ask(request, blobs),
+            None => Err(Error::new(ErrorKind::Internal, "there is no worker")),
+        }
+    }
+
+    fn inputs(&self) -> Result<(Inputs, Vec<Blob>)> {
+        let pasted = dom::by_id::<HtmlTextAreaElement>("paste")?.value();
+        let state = self.0.borrow();
+        let paths = state.files.iter().map(|f| f.path.clone()).collect();
+        Ok((Inputs { paths, pasted }, state.files.iter().map(|f| f.blob.clone()).collect()))
+    }
+
+    fn hear(&self, reply: Result<Reply>) {
+        match reply {
+            Ok(Reply::Ready) => {}
+            Ok(Reply::Inspected(seen)) => self.inspected(seen),
+            Ok(Reply::Progress(progress)) => self.progress(&progress),
+            Ok(Reply::Done { report }) => self.done(*report),
+            Ok(Reply::Failed { error }) => self.fail(&error),
+            Err(error) => {
+                // A worker that broke once is not asked again.
+                let broken = self.0.borrow_mut().link.take();
+                // Its closures are at work right now: they end a moment later.
+                spawn_local(async move { drop(broken) });
+                self.fail(&error);
+            }
+        }
+    }
+
+    fn inspected(&self, seen: Inspected) {
+        let then_run = {
+            let mut state = self.0.borrow_mut();
+            if seen.number != state.number {
+                return;
+            }
+            state.inspecting = false;
+            state.seen = seen;
+            state.phase = Phase::Idle;
+            std::mem::take(&mut state.then_run) && state.seen.can_run()
+        };
+        dom::say("status", &self.summary());
+        if let Err(e) = self.refresh() {
+            self.fail(&e);
+        } else if then_run {
+            self.run();
+        }
+    }
+
+    fn summary(&self) -> String {
+        let state = self.0.borrow();
+        if state.files.is_empty() && state.seen.samples.is_empty() {
+            return String::new();
+        }
+        let many = |n: usize, one: &str| format!("{n} {one}{}", if n == 1 { "" } else { "s" });
+        let mut out = format!(
+            "{} and {} loaded.",
+            many(state.seen.candidates.len(), "candidate"),
+            many(state.seen.samples.iter().map(|s| s.count).sum(), "sample")
+        );
+        let problems = state.seen.problems.len() + state.taking.len();
+        if problems > 0 {
+            out.push_str(&format!(" {} could not be used.", many(problems, "input")));
+        }
+        out
+    }
+
+    /// Brings lists, buttons and state in line with what is known.
+    ///
+    /// # Errors
+    /// Where the page lacks one of its parts.
+    pub fn refresh(&self) -> Result<()> {
+        let state = self.0.borrow();
+        let running = state.phase == Phase::Running;
+        if !matches!(state.phase, Phase::Running | Phase::Done) {
+            lists::show(&state.seen, &state.taking, &state.files)?;
+        }
+        for id in [
+            "pick-files",
+            "pick-folder",
+            "demo",
+            "paste",
+            "demo-suspect",
+            "seed",
+            "max-samples",
+            "max-new-tokens",
+        ] {
+            dom::enable(id, !running);
+        }
+        let some = !state.files.is_empty() || !state.seen.samples.is_empty();
+        dom::enable("clear", some && !running);
+        dom::enable("run", state.seen.can_run() && !running && !state.inspecting);
+        dom::enable("cancel", running);
+        dom::say("run-needs", state.seen.needs());
+        dom::show("progress-box", running);
+        dom::show("result", state.report.is_some() && !running);
+        dom::show("stale", state.phase != Phase::Done);
+        self.show_demo(&state)?;
+        dom::set_state(match state.phase {
+            Phase::Running => "running",
+            Phase::Done => "done",
+            Phase::Failed => "error",
+            Phase::Idle if state.seen.can_run() => "ready",
+            Phase::Idle => "empty",
+        });
+        Ok(())
+    }
+
+    /// Takes away the entry `which` of a list.
+    pub fn remove(&self, list: &str, which: &str) {
+        if self.running() {
+            return;
+        }
+        let entry = which.parse::<usize>().ok();
+        let pasted = {
+            let mut state = self.0.borrow_mut();
+            let gone: Vec<String> = match (list, entry) {
+                ("candidates", Some(i)) => {
+                    state.seen.candidates.get(i).map(|c| c.files.clone()).unwrap_or_default()
+                }
+                ("samples", Some(i)) => {
+                    state.seen.samples.get(i).map(|s| s.name.clone()).into_iter().collect()
+                }
+                _ => state
+                    .files
+                    .iter()
+                    .map(|f| &f.path)
+                    .filter(|p| is_named(p, which))
+                    .cloned()
+                    .collect(),
+            };
+            state.files.retain(|f| !gone.contains(&f.path));
+            list == "samples" && gone.iter().any(|name| name == PASTED)
+        };
+        if pasted && let Ok(field) = dom::by_id::<HtmlTextAreaElement>("paste") {
+            field.set_value("");
+        }
+        self.inspect();
+        // The button that had the focus is gone.
+        dom::focus("pick-files");
+    }
+
+    /// Takes everything away.
+    pub fn clear(&self) {
+        if self.running() {
+            return;
+        }
+        self.empty();
+        self.0.borrow_mut().report = None;
+        self.inspect();
+        dom::focus("pick-files");
+    }
+
+    fn empty(&self) {
+        let mut state = self.0.borrow_mut();
+        state.files.clear();
+        state.taking.clear();
+        state.demo = None;
+        state.then_run = false;
+        if let Ok(field) = dom::by_id::<HtmlTextAreaElement>("paste") {
+            field.set_value("");
+        }
+    }
+
+    /// Ranks what is loaded.
+    pub fn run(&self) {
+        if self.running() {
+            return;
+        }
+        let asked = parameters().and_then(|parameters| {
+            parameters.check()?;
+            let (inputs, blobs) = self.inputs()?;
+            self.ask(&Request::Run { inputs, parameters }, &blobs)
+        });
+        if let Err(e) = asked {
+            self.fail(&e);
+            return;
+        }
+        {
+            let mut state = self.0.borrow_mut();
+            state.phase = Phase::Running;
+            state.eta = Eta::default();
+        }
+        if let Ok(bar) = dom::by_id::<HtmlProgressElement>("progress") {
+            // Without a value it shows that there is none yet.
+            let _ = bar.remove_attribute("value");
+        }
+        dom::say("stage", "Opening the models");
+        dom::say("time-left", "");
+        dom::say("status", "Running.");
+        let _ = self.refresh();
+        dom::focus("cancel");
+    }
+
+    /// Ends the run at once; the files stay.
+    pub fn cancel(&self) {
+        if !self.running() {
+            return;
+        }
+        {
+            let mut state = self.0.borrow_mut();
+            state.link = None;
+            state.phase = Phase::Idle;
+        }
+        // Started now, so that the next run need not wait for it.
+        let started = self.link().and_then(|()| self.refresh());
+        dom::say("status", "Cancelled. The files stay loaded.");
+        dom::focus("run");
+        if let Err(e) = started {
+            self.fail(&e);
+        }
+    }
+
+    fn progress(&self, progress: &Progress) {
+        if !self.running() {
+            return;
+        }
+        if progress.unit != "tokens" {
+            let read = (bytes(progress.done), bytes(progress.total));
+            dom::say("stage", &format!("{}: {} of {}", progress.stage, read.0, read.1));
+            return;
+        }
+        let left = {
+            let mut state = self.0.borrow_mut();
+            state.eta.note(dom::now(), progress.done);
+            state.eta.left(progress.total)
+        };
+        if let Ok(bar) = dom::by_id::<HtmlProgressElement>("progress") {
+            bar.set_max(progress.total.max(1) as f64);
+            bar.set_value(progress.done as f64);
+        }
+        dom::say("stage", &progress.stage);
+        let mut text = format!("{} of {} tokens", grouped(progress.done), grouped(progress.total));
+        if let Some(seconds) = left {
+            text.push_str(&format!(" · {}", eta::words(seconds)));
+        }
+        dom::say("time-left", &text);
+    }
+
+    fn done(&self, report: Report) {
+        let report = Rc::new(report);
+        {
+            let mut state = self.0.borrow_mut();
+            state.phase = Phase::Done;
+            state.report = Some(report.clone());
+            state.rows = result::ROWS;
+        }
+        let shown = result::show(&report)
+            .and_then(|()| {
+                let state = self.0.borrow();
+                lists::problems(state.taking.iter().chain(&report.problems), &state.files)
+            })
+            .and_then(|()| self.refresh());
+        if let Err(e) = shown {
+            self.fail(&e);
+            return;
+        }
+        dom::say("status", &format!("Done. {}", result::headline(&report)));
+        dom::focus("verdict");
+    }
+
+    fn fail(&self, error: &Error) {
+        {
+            let mut state = self.0.borrow_mut();
+            state.phase = Phase::Failed;
+            state.inspecting = false;
+            state.then_run = false;
+        }
+        let mut text = error.file().map(|f| format!("{f}: ")).unwrap_or_default();
+        text.push_str(&sentence(error.what()));
+        if let Some(hint) = error.hint_text() {
+            text.push_str(&format!(" {}", sentence(hint)));
+        }
+        let _ = self.refresh();
+        dom::set_state("error");
+        dom::say("status", &text);
+    }
+
+    fn with_report(&self, act: impl FnOnce(&Report) -> Result<()>) {
+        let report = self.0.borrow().report.clone();
+        if let Some(Err(e)) = report.map(|r| act(&r)) {
+            // The result stays: only this was not possible.
+            dom::say("status", &e.to_string());
+        }
+    }
+
+    /// Shows more rows of the table of samples.
+    pub fn more_samples(&self) {
+        let rows = {
+            let mut state = self.0.borrow_mut();
+            state.rows += 5 * result::ROWS;
+            state.rows
+        };
+        self.with_report(|r| result::samples(r, rows));
+    }
+
+    /// Shows the heat map that is chosen.
+    pub fn heat(&self) {
+        self.with_report(result::heat);
+    }
+
+    /// Saves the report in the form of the button `id`.
+    pub fn export(&self, id: &str) {
+        self.with_report(|r| exports::text(r, id));
+    }
+
+    /// Saves the chart as a picture.
+    pub fn export_picture(&self) {
+        let Some(report) = self.0.borrow().report.clone() else { return };
+        spawn_local(async move {
+            if let Err(e) = exports::picture(&report).await {
+                dom::say("status", &e.to_string());
+            }
+        });
+    }
+
+    /// Loads the demo in place of what is there, and runs it.
+    pub fn demo(&self) {
+        self.load_demo(None);
+    }
+
+    /// Runs the demo on another suspect.
+    pub fn demo_suspect(&self, label: &str) {
+        self.load_demo(Some(label.to_owned()));
+    }
+
+    fn load_demo(&self, wanted: Option<String>) {
+        if self.running() {
+            return;
+        }
+        let app = self.clone();
+        dom::say("status", "Loading the demo …");
+        dom::enable("demo", false);
+        spawn_local(async move {
+            let loaded = async {
+                let manifest = demo::manifest().await?;
+                let wanted = wanted.as_deref().unwrap_or(&manifest.default);
+                let suspect = manifest
+                    .suspect(wanted)
+                    .cloned()
+                    .ok_or_else(|| Error::new(ErrorKind::Missing, "the demo has no suspect"))?;
+                let mut files = demo::bases(&manifest).await?;
+                files.push(demo::samples(&suspect).await?);
+                Ok::<_, Error>((files, Demo { manifest, suspect: suspect.label }))
+            };
+            let loaded = loaded.await;
+            dom::enable("demo", true);
+            match loaded {
+                Ok((files, demo)) if !app.running() => {
+                    app.empty();
+                    {
+                        let mut state = app.0.borrow_mut();
+                        state.files = files;
+                        state.demo = Some(demo);
+                        state.then_run = true;
+                    }
+                    app.inspect();
+                }
+                Ok(_) => {}
+                Err(e) => app.fail(&e),
+            }
+        });
+    }
+
+    fn show_demo(&self, state: &State) -> Result<()> {
+        let chosen = state
+            .demo
+            .as_ref()
+            .and_then(|d| d.manifest.suspect(&d.suspect).map(|suspect| (&d.manifest, suspect)));
+        dom::show("demo-choice", chosen.is_some());
+        dom::show("truth", chosen.is_some());
+        let Some((manifest, suspect)) = chosen else { return Ok(()) };
+        let options =
+            manifest.suspects.iter().map(|s| html("option").attr("value", &s.label).text(&s.label));
+        dom::fill("demo-suspect", options)?;
+        dom::by_id::<HtmlSelectElement>("demo-suspect")?.set_value(&suspect.label);
+        dom::say("demo-about", &sentence(&suspect.about));
+        dom::say("truth", &format!("In truth this suspect was trained from {}.", suspect.truth));
+        Ok(())
+    }
+}
+
+/// The settings as entered.
+fn parameters() -> Result<Parameters> {
+    fn number<T: std::str::FromStr>(id: &str, name: &str) -> Result<T> {
+        let text = dom::by_id::<HtmlInputElement>(id)?.value();
+        text.trim().parse().map_err(|_| {
+            Error::new(ErrorKind::Usage, format!("{name} must be a whole number"))
+                .hint("correct it under Settings")
+        })
+    }
+    Ok(Parameters {
+        seed: number("seed", "the seed")?,
+        max_samples: number("max-samples", "the number of samples")?,
+        max_new_tokens: number("max-new-tokens", "the number of new tokens")?,
+        ..Parameters::default()
+    })
+}
+
+/// `12345` as `12,345`.
+fn grouped(n: u64) -> String {
+    let digits = n.to_string();
+    let mut out = String::new();
+    for (i, c) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(c);
+    }
+    out
+}

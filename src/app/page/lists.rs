@@ -1,0 +1,114 @@
+//! What is loaded: candidates, samples and what cannot be used.
+
+use super::dom;
+use super::files::Given;
+use crate::app::protocol::{CandidateInfo, Inspected, PASTED, SamplesInfo};
+use crate::error::{Error, Result};
+use crate::report::figures::{bytes, plain};
+use crate::report::markup::{Element, html};
+
+/// Shows what `seen` holds. `taking`: problems met before the worker looked.
+///
+/// # Errors
+/// Where the page lacks one of its parts.
+pub fn show(seen: &Inspected, taking: &[Error], files: &[Given]) -> Result<()> {
+    dom::fill("candidates", seen.candidates.iter().enumerate().map(|(i, c)| candidate(i, c)))?;
+    dom::fill("samples", seen.samples.iter().enumerate().map(|(i, s)| sample(i, s)))?;
+    dom::show("no-candidates", seen.candidates.is_empty());
+    dom::show("no-samples", seen.samples.is_empty());
+    problems(taking.iter().chain(&seen.problems), files)?;
+    let ignored = match seen.ignored.len() {
+        0 => String::new(),
+        1 => format!("Not needed and left alone: {}.", plain(&seen.ignored[0])),
+        n => format!("{n} files of the model folders are not needed and left alone."),
+    };
+    dom::show("ignored", !ignored.is_empty());
+    dom::say("ignored", &ignored);
+    Ok(())
+}
+
+/// Shows `problems`, each with a button where files of `files` are at fault.
+///
+/// # Errors
+/// As [`show`].
+pub fn problems<'a>(problems: impl Iterator<Item = &'a Error>, files: &[Given]) -> Result<()> {
+    let items: Vec<Element> = problems.map(|p| problem(p, files)).collect();
+    dom::show("problem-box", !items.is_empty());
+    dom::fill("problems", items)
+}
+
+/// Whether file `path` is what a problem or entry calls `name`: the file
+/// itself, or one in a folder of that name.
+pub fn is_named(path: &str, name: &str) -> bool {
+    let within = path.strip_prefix(name).is_some_and(|rest| rest.starts_with('/'));
+    path == name || within || path.contains(&format!("/{name}/"))
+}
+
+fn candidate(i: usize, c: &CandidateInfo) -> Element {
+    let files = match c.files.len() {
+        1 => "1 file".to_owned(),
+        n => format!("{n} files"),
+    };
+    let about = format!("{} · {} · {files}", c.family, bytes(c.bytes));
+    item(&c.label, &about, &c.files.join("\n"), i)
+}
+
+fn sample(i: usize, s: &SamplesInfo) -> Element {
+    let count = if s.count == 1 { "1 sample".to_owned() } else { format!("{} samples", s.count) };
+    let mut out = item(&s.name, &count, if s.name == PASTED { "" } else { &s.name }, i);
+    if !s.notes.is_empty() {
+        let notes = s.notes.iter().map(|n| {
+            let places = plain(&n.places.join(", "));
+            let li = html("li").text(plain(&n.text));
+            if places.is_empty() { li } else { li.attr("title", places) }
+        });
+        out = out.child(html("ul").class("notes").with(notes));
+    }
+    out
+}
+
+/// A list item with its name, a line about it and a button that takes it away.
+fn item(name: &str, about: &str, title: &str, i: usize) -> Element {
+    let name = plain(name);
+    let what = html("div")
+        .class("what")
+        .child(html("strong").attr("title", plain(title)).foreign(&name))
+        .child(html("span").class("meta").text(about));
+    let row = html("div").class("item").child(what).child(remove(&name, i.to_string()));
+    html("li").child(row)
+}
+
+fn remove(name: &str, which: String) -> Element {
+    html("button")
+        .attr("type", "button")
+        .class("remove")
+        .attr("data-remove", which)
+        .attr("aria-label", format!("Remove {name}"))
+        .attr("title", "Remove")
+        .text("×")
+}
+
+fn problem(error: &Error, files: &[Given]) -> Element {
+    let mut text = html("p");
+    if let Some(file) = error.file() {
+        text = text.child(html("strong").foreign(plain(file))).text(": ");
+    }
+    text = text.text(format!("{}. ", plain(error.what())));
+    if let Some(hint) = error.hint_text() {
+        text = text.child(html("span").class("hint").text(sentence(&plain(hint))));
+    }
+    let row = html("div").class("item").child(html("div").class("what").child(text));
+    let named = error.file().filter(|name| files.iter().any(|f| is_named(&f.path, name)));
+    html("li").child(match named {
+        Some(name) => row.child(remove(&plain(name), name.to_owned())),
+        None => row,
+    })
+}
+
+/// `text` with a capital and a full stop.
+pub fn sentence(text: &str) -> String {
+    let mut chars = text.chars();
+    let first: String = chars.next().into_iter().flat_map(char::to_uppercase).collect();
+    let end = if text.ends_with(['.', '!', '?']) { "" } else { "." };
+    format!("{first}{}{end}", chars.as_str())
+}

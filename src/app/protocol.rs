@@ -1,0 +1,160 @@
+//! What page and worker say to each other: JSON beside the files' handles.
+//!
+//! A message is the object `{json, files}`: the text of a [`Request`] or
+//! [`Reply`], and for a request one `Blob` for each of its paths.
+
+use crate::error::Error;
+use crate::job::{Parameters, Progress};
+use crate::report::Report;
+use crate::samples::Note;
+use serde::{Deserialize, Serialize};
+
+/// What the page asks of the worker.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "kebab-case")]
+pub enum Request {
+    /// Say what the files are; answered by [`Reply::Inspected`].
+    Inspect {
+        /// Given back in the answer, so that an outdated one is known as such.
+        number: u32,
+        /// The inputs.
+        inputs: Inputs,
+    },
+    /// Rank; answered by [`Reply::Progress`] and [`Reply::Done`] or [`Reply::Failed`].
+    Run {
+        /// The inputs.
+        inputs: Inputs,
+        /// Settings.
+        parameters: Parameters,
+    },
+}
+
+/// What the user gave.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Inputs {
+    /// The name of each file that comes with the message.
+    pub paths: Vec<String>,
+    /// Text typed or pasted as samples; perhaps empty.
+    pub pasted: String,
+}
+
+/// Name under which pasted text stands among the sample files.
+pub const PASTED: &str = "pasted text";
+
+/// What the worker answers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "kebab-case")]
+pub enum Reply {
+    /// The worker has started.
+    Ready,
+    /// What the files are.
+    Inspected(Inspected),
+    /// Where a run is.
+    Progress(Progress),
+    /// A run came to its end.
+    Done {
+        /// What it found.
+        report: Box<Report>,
+    },
+    /// A run came to no result.
+    Failed {
+        /// Why.
+        error: Error,
+    },
+}
+
+/// What the files are.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Inspected {
+    /// The number of the request.
+    pub number: u32,
+    /// Models that can be ranked.
+    pub candidates: Vec<CandidateInfo>,
+    /// Files with usable samples, pasted text among them.
+    pub samples: Vec<SamplesInfo>,
+    /// Files and groups that cannot be used.
+    pub problems: Vec<Error>,
+    /// Files of model folders that are not needed.
+    pub ignored: Vec<String>,
+}
+
+/// A candidate as listed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CandidateInfo {
+    /// Its label in the ranking.
+    pub label: String,
+    /// Decoder family, e.g. `llama`.
+    pub family: String,
+    /// Names of its files.
+    pub files: Vec<String>,
+    /// Their length together.
+    pub bytes: u64,
+}
+
+/// A file of samples as listed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SamplesInfo {
+    /// Its name.
+    pub name: String,
+    /// Usable samples in it.
+    pub count: usize,
+    /// What was set aside or repaired.
+    pub notes: Vec<Note>,
+}
+
+impl Inspected {
+    /// Whether there is something to rank and something to rank it by.
+    pub fn can_run(&self) -> bool {
+        !self.candidates.is_empty() && !self.samples.is_empty()
+    }
+
+    /// What is missing for a run, in words.
+    pub fn needs(&self) -> &'static str {
+        match (self.candidates.is_empty(), self.samples.is_empty()) {
+            (true, true) => "Add candidate models and samples first.",
+            (true, false) => "Add a candidate model first.",
+            (false, true) => "Add text of the suspect first.",
+            (false, false) => "",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_come_back_as_they_were() {
+        let inputs = Inputs { paths: vec!["a/b.gguf".into()], pasted: "x\n\ny".into() };
+        let parameters = Parameters { seed: (1 << 53) - 1, ..Default::default() };
+        for request in [
+            Request::Inspect { number: 7, inputs: inputs.clone() },
+            Request::Run { inputs, parameters },
+        ] {
+            let json = serde_json::to_string(&request).unwrap();
+            assert_eq!(serde_json::from_str::<Request>(&json).unwrap(), request);
+        }
+        let progress = Progress { stage: "s".into(), done: 1, total: 2, unit: "tokens".into() };
+        let error = Error::new(crate::ErrorKind::Read, "gone").in_file("f").hint("h");
+        for reply in [
+            Reply::Ready,
+            Reply::Inspected(Inspected { number: 7, ..Default::default() }),
+            Reply::Progress(progress),
+            Reply::Failed { error },
+        ] {
+            let json = serde_json::to_string(&reply).unwrap();
+            assert_eq!(serde_json::from_str::<Reply>(&json).unwrap(), reply);
+        }
+    }
+
+    #[test]
+    fn what_is_missing_is_said() {
+        let mut seen = Inspected::default();
+        assert!(!seen.can_run() && seen.needs().contains("models and samples"));
+        seen.samples.push(SamplesInfo { name: "s".into(), count: 1, notes: vec![] });
+        assert!(!seen.can_run() && seen.needs().contains("candidate"));
+        let (label, family) = ("c".into(), "llama".into());
+        seen.candidates.push(CandidateInfo { label, family, files: vec![], bytes: 0 });
+        assert!(seen.can_run() && seen.needs().is_empty());
+    }
+}

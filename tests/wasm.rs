@@ -1,0 +1,270 @@
+//! The same bits natively and in the browser.
+//!
+//! These tests run in both places and compare with the same constants: the
+//! SHA-256 of every bit of a result. A constant that changes in both places
+//! alike changed with the arithmetic, and is then written anew; one that
+//! changes in one place only is a defect.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test may stop at the first surprise"
+)]
+
+mod common;
+
+use basetrace::decoder::kernels::{Matrix, dot, layer_norm, math, matmul, rms_norm, softmax};
+use basetrace::decoder::{Model, Sampling};
+use basetrace::formats::gather;
+use basetrace::job::{Job, Parameters, run};
+use basetrace::samples::parse;
+use basetrace::source::{MemorySource, SharedSource, sha256};
+use candle_core::quantized::{GgmlDType, QTensor};
+use candle_core::{Device, Tensor};
+use common::hugging_face;
+use rand::{Rng, SeedableRng};
+use std::rc::Rc;
+
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+#[cfg(target_arch = "wasm32")]
+wasm_bindgen_test::wasm_bindgen_test_configure!(run_in_dedicated_worker);
+
+/// A small Hugging Face folder of tests/fixtures/families.
+macro_rules! family {
+    ($name:literal) => {
+        (
+            $name,
+            include_bytes!(concat!("fixtures/families/", $name, "/config.json")).as_slice(),
+            include_bytes!(concat!("fixtures/families/", $name, "/model.safetensors")).as_slice(),
+        )
+    };
+}
+
+type Family = (&'static str, &'static [u8], &'static [u8]);
+
+/// The first 16 hex digits of the SHA-256 of all bits.
+fn print(values: &[f32]) -> String {
+    let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_bits().to_le_bytes()).collect();
+    hash(bytes)
+}
+
+fn hash(bytes: Vec<u8>) -> String {
+    sha256(&MemorySource::new("values", bytes), |_| {}).unwrap()[..16].to_owned()
+}
+
+/// Compares all before it fails, so that one run shows every new constant.
+fn compare(found: &[(String, String)], expected: &[(&str, &str)]) {
+    let found: Vec<_> = found.iter().map(|(n, h)| (n.as_str(), h.as_str())).collect();
+    assert_eq!(found, expected);
+}
+
+fn noise(n: usize, seed: u64) -> Vec<f32> {
+    let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(seed);
+    (0..n).map(|_| rng.random_range(-1.0..1.0)).collect()
+}
+
+fn model((name, config, weights): Family) -> Model {
+    let archive = hugging_face(name, config.to_vec(), weights.to_vec()).unwrap();
+    Model::load(&archive, &mut |_| {}).unwrap()
+}
+
+#[test]
+fn elementary_functions() {
+    let grid: Vec<f32> = (-9000..9000).map(|i| i as f32 / 97.0).collect();
+    let functions: [(&str, fn(f32) -> f32); 4] = [
+        ("exp", math::exp),
+        ("silu", math::silu),
+        ("gelu_tanh", math::gelu_tanh),
+        ("gelu", math::gelu),
+    ];
+    let found: Vec<_> = functions
+        .iter()
+        .map(|(name, f)| {
+            ((*name).to_owned(), print(&grid.iter().map(|x| f(*x)).collect::<Vec<_>>()))
+        })
+        .collect();
+    compare(&found, &ELEMENTARY);
+}
+
+const ELEMENTARY: [(&str, &str); 4] = [
+    ("exp", "fe782fbf07cb382b"),
+    ("silu", "863873f84775491d"),
+    ("gelu_tanh", "3c7a7a45cb76419f"),
+    ("gelu", "2e826b7091a746ea"),
+];
+
+/// A product of `rows × inner` with a matrix of every stored type, and norms.
+#[test]
+fn kernels() {
+    const INNER: usize = 512;
+    const OUTER: usize = 83;
+    let x = noise(5 * INNER, 1);
+    let weights = Tensor::from_vec(noise(OUTER * INNER, 2), (OUTER, INNER), &Device::Cpu).unwrap();
+    let mut found = vec![];
+    for dtype in [
+        GgmlDType::F32,
+        GgmlDType::F16,
+        GgmlDType::BF16,
+        GgmlDType::Q4_0,
+        GgmlDType::Q4_1,
+        GgmlDType::Q5_0,
+        GgmlDType::Q8_0,
+        GgmlDType::Q4K,
+        GgmlDType::Q6K,
+    ] {
+        let stored = QTensor::quantize(&weights, dtype).unwrap();
+        let row = Matrix::row_bytes(INNER, dtype).unwrap();
+        let mut matrix = Matrix::new(INNER, dtype);
+        let data = stored.data().unwrap();
+        for tile in data.chunks(row * basetrace::decoder::kernels::TILE_ROWS) {
+            matrix.push(tile.len() / row, tile).unwrap();
+        }
+        let mut out = vec![0.0; 5 * OUTER];
+        matmul(&x, &matrix, None, &mut out).unwrap();
+        found.push((format!("{dtype:?}"), print(&out)));
+    }
+    compare(&found, &KERNELS);
+}
+
+const KERNELS: [(&str, &str); 9] = [
+    ("F32", "6297cd6ae96902ce"),
+    ("F16", "fc0e70b5915bebc0"),
+    ("BF16", "4d0fef633f6e373c"),
+    ("Q4_0", "982ab3134544163a"),
+    ("Q4_1", "69129fc636d07d40"),
+    ("Q5_0", "18dcfb09e4bbd4fb"),
+    ("Q8_0", "aa39e60d629f7da2"),
+    ("Q4K", "12db735ae56e5508"),
+    ("Q6K", "064419c50b925f23"),
+];
+
+/// Every way in which a family differs from the others.
+const FAMILIES: [Family; 10] = [
+    family!("llama"),
+    family!("mistral"),
+    family!("qwen2"),
+    family!("qwen3"),
+    family!("gemma3"),
+    family!("gpt2"),
+    family!("gpt-neox"),
+    family!("gptj"),
+    family!("opt"),
+    family!("bloom"),
+];
+
+#[test]
+fn logits_of_every_family() {
+    let tokens: Vec<u32> = (0..24).map(|i| i * 7 % 64).collect();
+    let found: Vec<_> = FAMILIES
+        .iter()
+        .map(|f| (f.0.to_owned(), print(&model(*f).logits(&tokens).unwrap())))
+        .collect();
+    compare(&found, &LOGITS);
+}
+
+const LOGITS: [(&str, &str); 10] = [
+    ("llama", "cab492e93db8b410"),
+    ("mistral", "e26933d228d3170c"),
+    ("qwen2", "1f113804f6687f57"),
+    ("qwen3", "486f994f4fc6a42b"),
+    ("gemma3", "f9dbb9861bead737"),
+    ("gpt2", "262e8d6977188c99"),
+    ("gpt-neox", "435c54c9b1715342"),
+    ("gptj", "22f36fa051fdf9ee"),
+    ("opt", "5d69eeae566a5819"),
+    ("bloom", "a87903b2bb5dc784"),
+];
+
+/// Drawing tokens by chance, over a cache, and scoring what was drawn.
+#[test]
+fn generation_and_scores() {
+    let mut found = vec![];
+    for family in [FAMILIES[0], FAMILIES[4]] {
+        let model = model(family);
+        let prompts: Vec<Vec<u32>> =
+            (1..5).map(|n| (0..n * 3).map(|i| i * 5 % 64).collect()).collect();
+        let sampling: Vec<Sampling> = (0..4)
+            .map(|seed| Sampling { temperature: 0.8, top_p: 0.95, max_tokens: 20, seed })
+            .collect();
+        let written = model.generate(&prompts, &sampling, &|_| false, &mut |_| {}).unwrap();
+        let bytes = written.iter().flatten().flat_map(|t| t.to_le_bytes()).collect();
+        found.push((format!("{} writes", family.0), hash(bytes)));
+        let whole: Vec<Vec<u32>> =
+            prompts.iter().zip(&written).map(|(p, w)| [&p[..], w].concat()).collect();
+        let sequences: Vec<(&[u32], usize)> =
+            whole.iter().zip(&prompts).map(|(w, p)| (&w[..], p.len())).collect();
+        let scores = model.score(&sequences, &mut |_| {}).unwrap();
+        let values: Vec<f32> = scores
+            .iter()
+            .flatten()
+            .flat_map(|s| [s.logprob, s.rank as f32, s.mean, s.variance])
+            .collect();
+        found.push((format!("{} scores", family.0), print(&values)));
+    }
+    compare(&found, &WRITTEN);
+}
+
+const WRITTEN: [(&str, &str); 4] = [
+    ("llama writes", "37e9f1637269d61f"),
+    ("llama scores", "878d4d6ae82228ac"),
+    ("gemma3 writes", "0b0e1e69564b3d92"),
+    ("gemma3 scores", "12938b9e84f87ec7"),
+];
+
+/// A whole run from files to scores: what every method starts from. Beyond
+/// it, the browser tests compare the page's report with the native command's.
+#[test]
+fn a_whole_run() {
+    let files = [FAMILIES[0], FAMILIES[5]].into_iter().flat_map(|(name, config, weights)| {
+        [
+            ("config.json", config.to_vec()),
+            ("model.safetensors", weights.to_vec()),
+            ("tokenizer.json", common::tokenizer(64)),
+        ]
+        .map(|(file, bytes)| {
+            Rc::new(MemorySource::new(format!("{name}/{file}"), bytes)) as SharedSource
+        })
+    });
+    let files: Vec<_> = files.collect();
+    let gathered = gather(&files);
+    assert_eq!(gathered.problems, []);
+    let samples = b"FIRST/RESPONSE\n\nTHE<SECOND>ONE\n\nAND:A=THIRD";
+    let samples = parse("samples.txt", samples).unwrap();
+    assert_eq!(samples.samples.len(), 3);
+    let job = Job {
+        candidates: gathered.candidates,
+        samples,
+        sample_sources: vec![],
+        problems: vec![],
+        parameters: Parameters { max_new_tokens: 8, bootstrap: 100, ..Parameters::default() },
+    };
+    let report = run(&job, &mut |_| {}).unwrap();
+    assert_eq!(report.problems, []);
+    let bytes = serde_json::to_vec(&(&report.candidates, &report.samples, &report.levels)).unwrap();
+    compare(&[("run".to_owned(), hash(bytes))], &[("run", "91462fc7e2381666")]);
+}
+
+/// Norms, and the sum and the normalisation inside attention.
+#[test]
+fn vectors() {
+    let (x, w, b) = (noise(768, 3), noise(768, 4), noise(768, 5));
+    let mut found = vec![];
+    let mut add = |name: &str, f: &dyn Fn(&mut Vec<f32>)| {
+        let mut y = x.clone();
+        f(&mut y);
+        found.push((name.to_owned(), print(&y)));
+    };
+    add("softmax", &|y| softmax(y));
+    add("rms_norm", &|y| rms_norm(y, &w, 1.0, 1e-6));
+    add("layer_norm", &|y| layer_norm(y, &w, &b, 1e-5));
+    add("dot", &|y| *y = (1..96).map(|n| dot(&y[..n], &w[..n])).collect());
+    compare(&found, &VECTORS);
+}
+
+const VECTORS: [(&str, &str); 4] = [
+    ("softmax", "027da3e626607351"),
+    ("rms_norm", "151715b8fd92efab"),
+    ("layer_norm", "830bb958012f6262"),
+    ("dot", "be888ffa7be6ef9b"),
+];
