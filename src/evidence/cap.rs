@@ -11,7 +11,7 @@ use super::{Access, Evidence, Finding, NoneOfThese, Observations, opening, stats
 use crate::error::{Error, ErrorKind, Result};
 
 /// Divides the share to give log-odds.
-pub(super) const TEMPERATURE: f64 = 0.1;
+pub(super) const TEMPERATURE: f64 = 0.07;
 /// At or above this share the responses were cut in this tokenizer's tokens.
 pub(super) const CUT: f64 = 0.75;
 /// Share of responses that may lie above a ceiling for it to be one.
