@@ -512,7 +512,10 @@ impl App {
         dom::fill("demo-suspect", options)?;
         dom::by_id::<HtmlSelectElement>("demo-suspect")?.set_value(&suspect.label);
         dom::say("demo-about", &sentence(&suspect.about));
-        dom::say("truth", &format!("In truth this suspect was trained from {}.", suspect.truth));
+        dom::say(
+            "truth",
+            &format!("This demo suspect was in truth fine-tuned from {}.", suspect.truth),
+        );
         Ok(())
     }
 }
