@@ -363,6 +363,10 @@ impl App {
             bar.set_value(progress.done as f64);
         }
         dom::say("stage", &progress.stage);
+        // Told aloud at each quarter; more would be noise.
+        if let quarter @ 1.. = progress.done * 4 / progress.total.max(1) {
+            dom::say("status", &format!("Running: {} % done.", quarter * 25));
+        }
         let mut text = format!("{} of {} tokens", grouped(progress.done), grouped(progress.total));
         if let Some(seconds) = left {
             text.push_str(&format!(" · {}", eta::words(seconds)));
@@ -508,7 +512,10 @@ impl App {
         dom::fill("demo-suspect", options)?;
         dom::by_id::<HtmlSelectElement>("demo-suspect")?.set_value(&suspect.label);
         dom::say("demo-about", &sentence(&suspect.about));
-        dom::say("truth", &format!("In truth this suspect was trained from {}.", suspect.truth));
+        dom::say(
+            "truth",
+            &format!("This demo suspect was in truth fine-tuned from {}.", suspect.truth),
+        );
         Ok(())
     }
 }
