@@ -363,6 +363,10 @@ impl App {
             bar.set_value(progress.done as f64);
         }
         dom::say("stage", &progress.stage);
+        // Told aloud at each quarter; more would be noise.
+        if let quarter @ 1.. = progress.done * 4 / progress.total.max(1) {
+            dom::say("status", &format!("Running: {} % done.", quarter * 25));
+        }
         let mut text = format!("{} of {} tokens", grouped(progress.done), grouped(progress.total));
         if let Some(seconds) = left {
             text.push_str(&format!(" · {}", eta::words(seconds)));

@@ -3,11 +3,15 @@
 use super::dom::{document, thrown};
 use crate::app::protocol::{Reply, Request};
 use crate::error::{Error, ErrorKind, Result};
+use gloo::timers::callback::Timeout;
 use js_sys::{Array, Object, Reflect};
 use std::cell::RefCell;
 use std::rc::Rc;
 use wasm_bindgen::prelude::*;
 use web_sys::{Blob, ErrorEvent, Event, MessageEvent, Worker};
+
+/// Milliseconds until a worker must have started.
+const PATIENCE: u32 = 60_000;
 
 /// Hears what the worker answers, or why it broke.
 pub type Ear = Rc<dyn Fn(Result<Reply>)>;
@@ -18,6 +22,7 @@ pub struct Link {
     /// Messages kept until the worker has started; `None` from then on.
     waiting: Rc<RefCell<Option<Vec<Object>>>>,
     // Dropped with the link, so that an ended worker is not heard any more.
+    _late: Timeout,
     _message: Closure<dyn FnMut(MessageEvent)>,
     _error: Closure<dyn FnMut(Event)>,
 }
@@ -62,10 +67,20 @@ impl Link {
                 ear(Err(broken(&event)));
             })
         };
+        // A worker whose module cannot be fetched or compiled says nothing at all.
+        let late = {
+            let (ear, waiting) = (ear.clone(), waiting.clone());
+            Timeout::new(PATIENCE, move || {
+                if waiting.borrow().is_some() {
+                    let what = "the worker does not start";
+                    ear(Err(Error::new(ErrorKind::Internal, what).hint("reload the page")));
+                }
+            })
+        };
         worker.set_onmessage(Some(message.as_ref().unchecked_ref()));
         worker.set_onerror(Some(error.as_ref().unchecked_ref()));
         worker.set_onmessageerror(Some(error.as_ref().unchecked_ref()));
-        Ok(Self { worker, waiting, _message: message, _error: error })
+        Ok(Self { worker, waiting, _late: late, _message: message, _error: error })
     }
 
     /// Sends `request` with its files.
