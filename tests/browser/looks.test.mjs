@@ -7,7 +7,7 @@ import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { DIST, MINUTE, ROOT, demo, finished, launch, open, ranking, says, serve, set, state } from "./support.mjs";
+import { DIST, MINUTE, ROOT, demo, finished, launch, many, open, ranking, says, serve, set, slow, state } from "./support.mjs";
 
 let browser, site;
 const folder = mkdtempSync(join(tmpdir(), "basetrace-"));
@@ -70,11 +70,12 @@ test("by keyboard alone from files to the result", { timeout: 10 * MINUTE }, asy
 
 test("a run can be cancelled by keyboard", { timeout: 10 * MINUTE }, async () => {
   const { context, page } = await open(browser, site.url);
-  const { single, samples } = demo();
-  await page.setInputFiles("#input-files", [single[0].path, single[1].path, samples]);
+  const { single } = demo();
+  await page.setInputFiles("#input-files", [single[0].path, single[1].path, many(join(folder, "many.jsonl"))]);
   await state(page, "ready");
-  await set(page, "#max-new-tokens", 400);
-  await page.click("#run");
+  await slow(page);
+  await reach(page, "#run");
+  await page.keyboard.press("Enter");
   await state(page, "running");
   await reach(page, "#cancel");
   await page.keyboard.press("Enter");
@@ -102,17 +103,17 @@ for (const colorScheme of ["light", "dark"]) {
     const name = `${colorScheme}-${viewport.width}`;
     test(`every state in ${colorScheme}, ${viewport.width} wide`, { timeout: 15 * MINUTE }, async () => {
       const { context, page, faults } = await open(browser, site.url, { colorScheme, viewport, reducedMotion: "reduce" });
-      const { single, samples } = demo();
+      const { single } = demo();
       const look = async (what, rules = true) => {
         await page.screenshot({ path: join(pictures, `${what}-${name}.png`), fullPage: true });
         assert.ok(await overflow(page) <= 0, `${what} is wider than the window by ${await overflow(page)}`);
         if (rules) assert.deepEqual(await breaches(page), [], what);
       };
       await look("empty");
-      await page.setInputFiles("#input-files", [single[0].path, single[1].path, samples]);
+      await page.setInputFiles("#input-files", [single[0].path, single[1].path, many(join(folder, `many-${name}.jsonl`))]);
       await state(page, "ready");
       await look("ready");
-      await set(page, "#max-new-tokens", 400);
+      await slow(page);
       await page.click("#run");
       await state(page, "running");
       await page.waitForFunction(() => document.querySelector("#time-left").textContent.trim() !== "");

@@ -6,7 +6,7 @@ import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } f
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, beforeEach, afterEach, test } from "node:test";
-import { DIST, MINUTE, ROOT, demo, finished, launch, open, ranking, run, says, serve, set, state } from "./support.mjs";
+import { DIST, MINUTE, ROOT, demo, download, finished, launch, many, open, ranking, run, says, serve, set, slow, state } from "./support.mjs";
 
 let browser, site, context, page, faults;
 const folder = mkdtempSync(join(tmpdir(), "basetrace-"));
@@ -54,9 +54,10 @@ async function quick() {
 
 test("cancel takes effect within half a second, and all stays loaded", { timeout: 10 * MINUTE }, async () => {
   const [a, b] = models("cancel");
-  await load([a.path, b.path, samples("cancel", 60)]);
-  // Long enough that it cannot be over by itself.
-  await set(page, "#max-new-tokens", 400);
+  await load([a.path, b.path, many(join(folder, "cancel.jsonl"))]);
+  const loaded = await page.innerText("#samples");
+  assert.match(loaded, /2000/);
+  await slow(page);
   for (const moment of ["at once", "in the midst"]) {
     await page.click("#run");
     await state(page, "running");
@@ -78,7 +79,7 @@ test("cancel takes effect within half a second, and all stays loaded", { timeout
     assert.equal(await state(page, "ready", "done", "error"), "ready");
     const listed = await page.innerText("#candidates");
     for (const { label } of [a, b]) assert.ok(listed.includes(label), `${label} is gone`);
-    assert.match(await page.innerText("#samples"), /60/);
+    assert.equal(await page.innerText("#samples"), loaded);
   }
   await quick();
   await set(page, "#max-samples", 6);
@@ -209,7 +210,6 @@ test("hostile samples and names are shown as text", { timeout: 10 * MINUTE }, as
 });
 
 test("the same run twice gives the same bytes", { timeout: 10 * MINUTE }, async () => {
-  const { download } = await import("./support.mjs");
   const [a, b] = models("twice");
   await load([a.path, b.path, samples("twice", 6)]);
   await quick();

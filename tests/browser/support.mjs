@@ -1,7 +1,7 @@
 // What the tests share: the built page on a server that can be stopped, and
 // Chromium with everything that would reach another machine led into a trap.
 
-import { createReadStream, existsSync, readFileSync, statSync } from "node:fs";
+import { createReadStream, existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { extname, join, normalize, resolve } from "node:path";
 import { chromium } from "playwright-core";
@@ -202,4 +202,21 @@ export function demo() {
   const single = manifest.bases.filter((b) => b.files.length === 1).map((b) => ({ ...b, path: join(folder, b.files[0]) }));
   const suspect = manifest.suspects.find((s) => s.label === manifest.default);
   return { folder, manifest, single, suspect, samples: join(folder, suspect.file) };
+}
+
+/// Writes `count` different samples to `path`: work enough to be cancelled.
+export function many(path, count = 2000) {
+  const rows = readFileSync(demo().samples, "utf8").split("\n").filter(Boolean).map((row) => JSON.parse(row));
+  const all = Array.from({ length: count }, (_, i) => {
+    const { prompt, response } = rows[i % rows.length];
+    return JSON.stringify({ prompt, response: `${response} ${i}` });
+  });
+  writeFileSync(path, all.join("\n"));
+  return path;
+}
+
+/// Settings under which a run of [`many`] takes minutes.
+export async function slow(page) {
+  await set(page, "#max-new-tokens", 400);
+  await set(page, "#max-samples", 10000);
 }
