@@ -394,6 +394,10 @@ impl App {
         }
         dom::say("status", &format!("Done. {}", result::headline(&report)));
         dom::focus("verdict");
+        // The focus alone would leave it at the lower edge.
+        if let Ok(section) = dom::by_id::<web_sys::Element>("result") {
+            section.scroll_into_view();
+        }
     }
 
     fn fail(&self, error: &Error) {
