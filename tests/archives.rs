@@ -5,6 +5,7 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
+    clippy::print_stdout,
     reason = "a test may stop at the first surprise"
 )]
 #![cfg(not(target_arch = "wasm32"))]
