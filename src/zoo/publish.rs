@@ -15,9 +15,9 @@ use std::rc::Rc;
 /// The fine-tunes that the page's demo shows, by base and number, and what
 /// the page says of them.
 const SHOWN: [(usize, usize, &str); 3] = [
-    (4, 0, "60-odd responses of a small model after fine-tuning on German sentences"),
-    (2, 2, "the same after fine-tuning on licence texts"),
-    (0, 3, "the same after fine-tuning on the King James Bible"),
+    (5, 3, "66 responses of a small model after fine-tuning on speeches"),
+    (4, 0, "the same after fine-tuning on German sentences"),
+    (0, 3, "the same after fine-tuning on the King James Bible; larch has a twin"),
 ];
 
 /// A base's or fine-tune's files.
