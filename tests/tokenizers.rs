@@ -1,5 +1,11 @@
 //! The tokenizers against the reference libraries (tests/fixtures/tokenizer_fixtures.py
 //! writes what those give), and against themselves.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test may stop at the first surprise, and says what it skips"
+)]
 
 use basetrace::ErrorKind;
 use basetrace::formats::{Archive, gather};

@@ -69,10 +69,12 @@ fn model((name, config, weights): Family) -> Model {
     Model::load(&archive, &mut |_| {}).unwrap()
 }
 
+type Elementary = (&'static str, fn(f32) -> f32);
+
 #[test]
 fn elementary_functions() {
     let grid: Vec<f32> = (-9000..9000).map(|i| i as f32 / 97.0).collect();
-    let functions: [(&str, fn(f32) -> f32); 4] = [
+    let functions: [Elementary; 4] = [
         ("exp", math::exp),
         ("silu", math::silu),
         ("gelu_tanh", math::gelu_tanh),

@@ -167,7 +167,7 @@ pub fn hostile() -> Report {
 }
 
 /// Like a real run.
-#[allow(dead_code)]
+#[allow(dead_code, reason = "each test uses its part")]
 pub fn realistic(answer: Answer) -> Report {
     report(
         &[
