@@ -75,8 +75,9 @@ export async function serve(folder, { path = "/", headers = {} } = {}) {
   return site;
 }
 
-/// Where Chromium itself calls, whatever page is open and flags are given.
-const CHROMIUMS_OWN = ["update.googleapis.com", "accounts.google.com"];
+/// Where Chromium itself calls, whatever page is open and flags are given: for
+/// updates, for its sign-in, and about forms' fields (the shape, not the text).
+const CHROMIUMS_OWN = ["update.googleapis.com", "accounts.google.com", "content-autofill.googleapis.com"];
 
 /// A proxy that answers nothing and writes down what was asked of it: all that
 /// the browser sends beyond this machine, from whatever part of it.
