@@ -173,7 +173,9 @@ impl<'a> Desk<'a> {
         let prompts: usize =
             samples.iter().map(|s| s.prompt.as_deref().map_or(0, str::len) / 4 + 1).sum();
         let responses: usize = samples.iter().map(|s| s.response.len() / 4 + 1).sum();
-        let own = (prompts + samples.len() * parameters.max_new_tokens) as u64;
+        let answered = parameters.own_responses.min(samples.len());
+        let own = (prompts * answered / samples.len().max(1) + answered * parameters.max_new_tokens)
+            as u64;
         let n = workers.len();
         let mut ahead = vec![];
         for i in 0..n {
@@ -220,7 +222,9 @@ impl<'a> Desk<'a> {
     fn write(&mut self, worker: &mut Worker, model: &Model) -> Result<()> {
         let context = model.config().context;
         let (mut prompts, mut sampling) = (vec![], vec![]);
-        for i in 0..self.samples.len() {
+        let n = self.parameters.own_responses.min(self.samples.len());
+        let answered: Vec<usize> = (0..n).map(|k| k * self.samples.len() / n).collect();
+        for i in answered.iter().copied() {
             let mut tokens = worker.tokenizer.prompt(self.prompt(i))?;
             // A prompt that fills the context leaves no room to answer; its end is what counts.
             let room = context.saturating_sub(self.parameters.max_new_tokens).max(1);
@@ -240,10 +244,10 @@ impl<'a> Desk<'a> {
         let written = self.pass(&stage, |tell| {
             model.generate(&prompts, &sampling, &|t| tokenizer.is_end(t), tell)
         })?;
-        worker.own = written
-            .iter()
-            .map(|tokens| worker.tokenizer.continuation(tokens))
-            .collect::<Result<_>>()?;
+        worker.own = vec![String::new(); self.samples.len()];
+        for (i, tokens) in answered.into_iter().zip(&written) {
+            worker.own[i] = worker.tokenizer.continuation(tokens)?;
+        }
         Ok(())
     }
 
