@@ -1,4 +1,5 @@
 //! Tokens per second of a model file, natively: `cargo run --release --example speed -- MODEL [TOKENS]`.
+#![allow(clippy::print_stdout, reason = "it prints what it measured")]
 
 use basetrace::decoder::{Model, Sampling};
 use basetrace::formats::{Archive, gather};

@@ -15,9 +15,8 @@ pub const LIMITS: &[&str] = &[
 
 /// A candidate stands out from this probability on, if its interval stays above one half.
 const CLEAR: f64 = 0.8;
-/// Below this p-value the evidence speaks against all candidates. With the
-/// fine-tunes measured so far no smaller one can be shown.
-const NONE: f64 = 0.07;
+/// Below this p-value the evidence speaks against all candidates.
+const NONE: f64 = 0.05;
 /// With fewer samples nothing is called clear.
 const ENOUGH: usize = 10;
 

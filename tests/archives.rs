@@ -1,6 +1,14 @@
 //! Real model files open, with every tensor in its place. Files that are not
 //! on this machine are skipped, and that is said.
 #![cfg(not(target_arch = "wasm32"))]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test may stop at the first surprise"
+)]
+#![cfg(not(target_arch = "wasm32"))]
 
 use basetrace::formats::{Archive, Gathered, Metadata, gather};
 use basetrace::samples;

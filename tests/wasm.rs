@@ -72,7 +72,8 @@ fn model((name, config, weights): Family) -> Model {
 #[test]
 fn elementary_functions() {
     let grid: Vec<f32> = (-9000..9000).map(|i| i as f32 / 97.0).collect();
-    let functions: [(&str, fn(f32) -> f32); 4] = [
+    type Function = fn(f32) -> f32;
+    let functions: [(&str, Function); 4] = [
         ("exp", math::exp),
         ("silu", math::silu),
         ("gelu_tanh", math::gelu_tanh),

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 /// What the page asks of the worker.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "do", rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case")]
 pub enum Request {
     /// Say what the files are; answered by [`Reply::Inspected`].
     Inspect {
@@ -43,7 +43,7 @@ pub const PASTED: &str = "pasted text";
 
 /// What the worker answers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "is", rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case")]
 pub enum Reply {
     /// The worker has started.
     Ready,
@@ -108,13 +108,14 @@ impl Inspected {
         !self.candidates.is_empty() && !self.samples.is_empty()
     }
 
-    /// What is missing for a run, in words.
+    /// What is missing for a run, or for a useful one, in words.
     pub fn needs(&self) -> &'static str {
-        match (self.candidates.is_empty(), self.samples.is_empty()) {
-            (true, true) => "Add candidate models and samples first.",
-            (true, false) => "Add a candidate model first.",
-            (false, true) => "Add text of the suspect first.",
-            (false, false) => "",
+        match (self.candidates.len(), self.samples.is_empty()) {
+            (0, true) => "Add candidate models and text of the suspect first.",
+            (0, false) => "Add candidate models first.",
+            (_, true) => "Add text of the suspect first.",
+            (1, false) => "With one candidate alone there is nothing to compare it with.",
+            (_, false) => "",
         }
     }
 }
@@ -150,11 +151,14 @@ mod tests {
     #[test]
     fn what_is_missing_is_said() {
         let mut seen = Inspected::default();
-        assert!(!seen.can_run() && seen.needs().contains("models and samples"));
+        assert!(!seen.can_run() && seen.needs().contains("models and text"));
         seen.samples.push(SamplesInfo { name: "s".into(), count: 1, notes: vec![] });
         assert!(!seen.can_run() && seen.needs().contains("candidate"));
         let (label, family) = ("c".into(), "llama".into());
-        seen.candidates.push(CandidateInfo { label, family, files: vec![], bytes: 0 });
+        let candidate = CandidateInfo { label, family, files: vec![], bytes: 0 };
+        seen.candidates.push(candidate.clone());
+        assert!(seen.can_run() && seen.needs().contains("one candidate"));
+        seen.candidates.push(candidate);
         assert!(seen.can_run() && seen.needs().is_empty());
     }
 }

@@ -108,13 +108,13 @@ fn layer(
     c: &Config,
     w: &Layer,
     index: usize,
-    x: &mut Vec<f32>,
+    x: &mut [f32],
     spans: &[Span],
     tables: &Rotations,
     stores: Option<&mut [Store<'_>]>,
 ) -> Result<()> {
     let post = c.residual == Residual::PostNorm;
-    let mut h = x.clone();
+    let mut h = x.to_vec();
     if !post {
         w.attention_norm.apply(&mut h);
     }

@@ -326,10 +326,10 @@ impl Loader<'_> {
             for from in range.clone().step_by(piece) {
                 let n = piece.min(range.end - from);
                 let bytes = self.read(info, from * row, n * row)?;
-                tiles.extend(&bytes).map_err(|e| self.at(e, name))?;
+                tiles.extend(&bytes).map_err(|e| self.at(&e, name))?;
             }
         }
-        tiles.finish().map_err(|e| self.at(e, name))
+        tiles.finish().map_err(|e| self.at(&e, name))
     }
 
     /// Columns `ranges` of a tensor stored input × output, turned round.
@@ -364,8 +364,8 @@ impl Loader<'_> {
             }
         }
         let mut tiles = Tiles::new(inputs, info.dtype, inputs * size);
-        tiles.extend(&turned).map_err(|e| self.at(e, name))?;
-        tiles.finish().map_err(|e| self.at(e, name))
+        tiles.extend(&turned).map_err(|e| self.at(&e, name))?;
+        tiles.finish().map_err(|e| self.at(&e, name))
     }
 
     fn read(&mut self, info: &TensorInfo, from: usize, len: usize) -> Result<Vec<u8>> {
@@ -375,7 +375,7 @@ impl Loader<'_> {
         Ok(bytes)
     }
 
-    fn at(&self, e: Error, name: &str) -> Error {
+    fn at(&self, e: &Error, name: &str) -> Error {
         let hint = e.hint_text().map(str::to_owned);
         let mut named = Error::new(e.kind(), format!("tensor \"{name}\": {}", e.what()))
             .in_file(&self.archive.label);

@@ -11,7 +11,7 @@ use super::{Access, Evidence, Finding, NoneOfThese, Observations, opening, stats
 use crate::error::{Error, ErrorKind, Result};
 
 /// Divides the share to give log-odds.
-pub(super) const TEMPERATURE: f64 = 0.1;
+pub(super) const TEMPERATURE: f64 = 0.07;
 /// At or above this share the responses were cut in this tokenizer's tokens.
 pub(super) const CUT: f64 = 0.75;
 /// Share of responses that may lie above a ceiling for it to be one.
@@ -88,7 +88,7 @@ impl Evidence for TokenCap {
                 table.iter().map(|lengths| share(lengths, rows)).collect()
             });
         let best = standings.first().map_or(0.0, |s| s.score);
-        let mut warnings = vec!["Tells tokenizers apart, not models that share one.".to_owned()];
+        let mut warnings = vec![];
         if best < CUT {
             warnings.push(format!(
                 "No candidate's tokenizer shows a common token limit (best share {best:.2}), so this method does not count."
@@ -98,7 +98,8 @@ impl Evidence for TokenCap {
         Ok(Finding {
             method: self.name().into(),
             about: format!(
-                "Share of responses that end within one token of a common ceiling, by the candidate's tokenizer.{}",
+                "Share of responses that end within one token of a common ceiling, by the candidate's tokenizer. It tells \
+                 tokenizers apart, not models that share one.{}",
                 stats::quantile(&foreign, 1.0).map_or_else(String::new, |most| format!(
                     " The candidates' own responses reach at most {most:.2} under each other's tokenizers."
                 ))

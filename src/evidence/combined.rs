@@ -10,17 +10,20 @@ use super::{Access, Evidence, Finding, Observations, cap, opening};
 use crate::error::{Error, ErrorKind, Result};
 
 /// What remains for error however clear the statistics are: the rule of
-/// succession for no error in the fine-tunes measured (DESIGN.md).
-pub(super) const ERROR: f64 = 0.024;
+/// succession for 1 error in the 39 fine-tunes measured (DESIGN.md).
+pub(super) const ERROR: f64 = 0.049;
 
-/// Token-limit shares of known fine-tunes under their true base, ascending:
-/// the null of "the base is among the candidates".
-const SHARES: &[f64] =
-    &[0.87, 0.92, 0.92, 0.93, 0.95, 0.95, 0.95, 0.97, 0.98, 0.98, 0.98, 0.98, 0.98, 1.0, 1.0];
+/// Token-limit shares of those 39 under their true base, ascending: the null
+/// of "the base is among the candidates".
+const SHARES: [f64; 39] = [
+    0.83, 0.83, 0.85, 0.87, 0.90, 0.90, 0.90, 0.90, 0.92, 0.92, 0.92, 0.92, 0.92, 0.93, 0.93, 0.95,
+    0.95, 0.95, 0.95, 0.95, 0.95, 0.95, 0.95, 0.97, 0.97, 0.97, 0.97, 0.98, 0.98, 0.98, 0.98, 0.98,
+    0.98, 0.98, 1.0, 1.0, 1.0, 1.0, 1.0,
+];
 
 /// Share of known fine-tunes whose true base did no better than `share`.
 pub(super) fn p_of_share(share: f64) -> f64 {
-    let worse = SHARES.iter().filter(|s| **s <= share + 1e-9).count();
+    let worse = SHARES.iter().filter(|s| **s <= share + 0.005).count();
     (worse + 1) as f64 / (SHARES.len() + 1) as f64
 }
 

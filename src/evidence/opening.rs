@@ -20,7 +20,7 @@ const WEIGHTS: [f64; 2] = [0.75, 0.25];
 const FLOOR: f64 = 0.1;
 /// Divides the score to give log-odds: softer than the best fit to the
 /// measured fine-tunes, so that a shifted suspect is not overstated.
-pub(super) const TEMPERATURE: f64 = 0.25;
+pub(super) const TEMPERATURE: f64 = 0.5;
 /// Below so few samples the answer is often wrong: 79 % right at 10, 85 % at
 /// 20, 93 % at 40 of those that 60 get right.
 const FEW: usize = 40;

@@ -25,7 +25,7 @@ pub struct TensorInfo {
 /// What the container says of the model beside its tensors.
 pub enum Metadata {
     /// GGUF key-value pairs.
-    Gguf(super::gguf::Meta),
+    Gguf(gguf::Meta),
     /// A Hugging Face folder: config.json, and the raw text of tokenizer.json.
     HuggingFace {
         /// Parsed config.json.

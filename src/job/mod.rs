@@ -57,7 +57,8 @@ impl Parameters {
         whole("the number of new tokens", self.max_new_tokens, 1, 4096)?;
         whole("the number of bootstrap rounds", self.bootstrap, 100, 100_000)?;
         let temperature = self.temperature.is_finite() && (0.0..=4.0).contains(&self.temperature);
-        if !temperature || !(self.top_p > 0.0 && self.top_p <= 1.0) {
+        let mass = self.top_p > 0.0 && self.top_p <= 1.0;
+        if !temperature || !mass {
             return Err(Error::new(
                 ErrorKind::Usage,
                 format!("temperature {} or top-p {} is out of range", self.temperature, self.top_p),

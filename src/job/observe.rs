@@ -197,7 +197,7 @@ impl<'a> Desk<'a> {
     /// Runs one pass, telling of every batch of tokens done.
     fn pass<T>(
         &mut self,
-        stage: String,
+        stage: &str,
         work: impl FnOnce(&mut dyn FnMut(usize)) -> Result<T>,
     ) -> Result<T> {
         let (start, estimate) = (self.done, self.ahead.pop().unwrap_or(0));
@@ -206,7 +206,7 @@ impl<'a> Desk<'a> {
         let mut tell = |n: usize| {
             *done += n as u64;
             let total = (start + estimate).max(*done) + ahead;
-            progress(&Progress { stage: stage.clone(), done: *done, total, unit: "tokens".into() });
+            progress(&Progress { stage: stage.into(), done: *done, total, unit: "tokens".into() });
         };
         tell(0);
         work(&mut tell)
@@ -237,7 +237,7 @@ impl<'a> Desk<'a> {
         }
         let stage = format!("{} writes its own responses", worker.about.label);
         let tokenizer = &worker.tokenizer;
-        let written = self.pass(stage, |tell| {
+        let written = self.pass(&stage, |tell| {
             model.generate(&prompts, &sampling, &|t| tokenizer.is_end(t), tell)
         })?;
         worker.own = written
@@ -255,7 +255,7 @@ impl<'a> Desk<'a> {
     ) -> Result<()> {
         let responses: Vec<&str> = self.samples.iter().map(|s| s.response.as_str()).collect();
         let stage = format!("{} scores the suspect", worker.about.label);
-        let (scores, long) = self.score(worker, model, stage, &responses)?;
+        let (scores, long) = self.score(worker, model, &stage, &responses)?;
         if long > 0 {
             let context = model.config().context;
             problems.push(
@@ -283,7 +283,7 @@ impl<'a> Desk<'a> {
     ) -> Result<()> {
         let responses: Vec<&str> = own.iter().map(String::as_str).collect();
         let stage = format!("{} scores the responses of {label}", worker.about.label);
-        worker.others[writer] = self.score(worker, model, stage, &responses)?.0;
+        worker.others[writer] = self.score(worker, model, &stage, &responses)?.0;
         Ok(())
     }
 
@@ -293,7 +293,7 @@ impl<'a> Desk<'a> {
         &mut self,
         worker: &Worker,
         model: &Model,
-        stage: String,
+        stage: &str,
         responses: &[&str],
     ) -> Result<(Vec<Option<ResponseScore>>, usize)> {
         let (mut pairs, mut long) = (vec![], 0);

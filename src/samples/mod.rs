@@ -123,7 +123,7 @@ fn json(text: &str, name: &str, out: &mut Collector) -> Result<()> {
         Ok(value) => json::document(value, name, out),
         // A first line that is broken does not make the others so.
         Err(_) if several && text.trim_start().starts_with('{') && lines_stand(text) => {
-            json::lines(text, name, out)
+            json::lines(text, name, out);
         }
         Err(e) => {
             return Err(nothing(&format!("this is not valid JSON: {e}"), name));

@@ -144,6 +144,11 @@ impl Hf {
         Ok(at.map_or_else(Vec::new, |at| full[..at].to_vec()))
     }
 
+    /// Whether the file says nothing of what goes around a text.
+    pub(super) fn silent(&self) -> bool {
+        self.inner.get_post_processor().is_none()
+    }
+
     /// The id of a token that is markup, by its text.
     pub(super) fn special(&self, text: &str) -> Option<u32> {
         let id = self.inner.token_to_id(text)?;

@@ -5,6 +5,7 @@
 //! the text between them alike).
 
 /// One named pre-tokenizer of a byte-level BPE.
+#[derive(Clone, Copy)]
 pub(super) struct Pre {
     /// Its names in `tokenizer.ggml.pre`.
     pub(super) names: &'static [&'static str],

@@ -11,6 +11,7 @@
 pub mod answer;
 pub mod build;
 pub mod corpora;
+pub mod evaluate;
 pub mod files;
 pub mod plan;
 pub mod prompts;
@@ -61,6 +62,18 @@ enum Command {
         #[arg(long, default_value = "target/zoo")]
         out: PathBuf,
     },
+    /// Ranks the bundled bases for every fine-tune by the whole method.
+    Evaluate {
+        /// The bundled bases.
+        #[arg(long, default_value = "www/demo")]
+        bases: PathBuf,
+        /// The fine-tunes' samples with truth.json.
+        #[arg(long, default_value = "tests/data/zoo")]
+        samples: PathBuf,
+        /// New tokens of a candidate's own response.
+        #[arg(long, default_value_t = 16)]
+        max_new_tokens: usize,
+    },
     /// Copies what the project keeps into www/demo and tests/data/zoo.
     Publish {
         /// Where the zoo is.
@@ -85,6 +98,10 @@ pub fn main(args: impl IntoIterator<Item = std::ffi::OsString>) -> Result<()> {
         Command::Fetch { out } => corpora::fetch(&out.join("corpora")),
         Command::Build { out, only, bases_only } => build::build(&out, &only, bases_only),
         Command::Score { out } => publish::score(&out),
+        Command::Evaluate { bases, samples, max_new_tokens } => {
+            evaluate::evaluate(&bases, &samples, max_new_tokens)
+                .map(|table| tell(format_args!("{table}")))
+        }
         Command::Publish { out, project } => publish::publish(&out, &project),
     }
 }

@@ -6,7 +6,7 @@ use super::plan::{BASES, Base, Storage};
 use super::tell;
 use crate::decoder::Model;
 use crate::error::{Error, ErrorKind, Result};
-use crate::formats::{Archive, gather};
+use crate::formats::{Archive, CandidateFiles, gather};
 use crate::source::{FileSource, SharedSource};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -15,9 +15,9 @@ use std::rc::Rc;
 /// The fine-tunes that the page's demo shows, by base and number, and what
 /// the page says of them.
 const SHOWN: [(usize, usize, &str); 3] = [
-    (4, 0, "60-odd responses of a small model after fine-tuning on German sentences"),
-    (2, 2, "the same after fine-tuning on licence texts"),
-    (0, 3, "the same after fine-tuning on the King James Bible"),
+    (5, 3, "66 responses of a small model after fine-tuning on speeches"),
+    (4, 0, "the same after fine-tuning on German sentences"),
+    (0, 3, "the same after fine-tuning on the King James Bible; larch has a twin"),
 ];
 
 /// A base's or fine-tune's files.
@@ -36,6 +36,31 @@ fn sources(path: &Path) -> Result<Vec<SharedSource>> {
 }
 
 const FOLDER: [&str; 3] = ["config.json", "model.safetensors", "tokenizer.json"];
+
+/// The bundled bases under `demo`, as demo.json lists them, the way the product gathers them.
+///
+/// # Errors
+/// Where the list or a model is missing or broken.
+pub fn gathered(demo: &Path) -> Result<Vec<CandidateFiles>> {
+    let list: Value = serde_json::from_slice(&read(&demo.join("demo.json"))?)
+        .map_err(|e| Error::new(ErrorKind::Corrupt, e.to_string()).in_file("demo.json"))?;
+    let mut found = vec![];
+    for base in list["bases"].as_array().into_iter().flatten() {
+        let label = base["label"].as_str().unwrap_or_default();
+        let files = base["files"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        let files = files.map(|f| Ok(Rc::new(FileSource::open(&demo.join(f), f)?) as SharedSource));
+        let mut gathered = gather(&files.collect::<Result<Vec<_>>>()?);
+        let mut candidate = gathered.candidates.pop().ok_or_else(|| {
+            gathered
+                .problems
+                .pop()
+                .unwrap_or_else(|| Error::new(ErrorKind::Internal, "no candidate"))
+        })?;
+        label.clone_into(&mut candidate.label);
+        found.push(candidate);
+    }
+    Ok(found)
+}
 
 /// Opens a model of the zoo the way the product does.
 ///

@@ -17,17 +17,21 @@ static LARGEST: AtomicUsize = AtomicUsize::new(0);
 unsafe impl GlobalAlloc for Watch {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         LARGEST.fetch_max(layout.size(), Relaxed);
+        // SAFETY: the caller's own promises, passed on unchanged.
         unsafe { System.alloc(layout) }
     }
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         LARGEST.fetch_max(layout.size(), Relaxed);
+        // SAFETY: the caller's own promises, passed on unchanged.
         unsafe { System.alloc_zeroed(layout) }
     }
     unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         LARGEST.fetch_max(size, Relaxed);
+        // SAFETY: the caller's own promises, passed on unchanged.
         unsafe { System.realloc(at, layout, size) }
     }
     unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        // SAFETY: the caller's own promises, passed on unchanged.
         unsafe { System.dealloc(at, layout) }
     }
 }
@@ -87,9 +91,9 @@ fn damaged_files_are_refused_in_peace() {
             }
         }
         if gathered.problems.is_empty() {
-            survived += 1
+            survived += 1;
         } else {
-            refused += 1
+            refused += 1;
         }
         for text in [&jsonl, &csv] {
             let mut text = text.clone();

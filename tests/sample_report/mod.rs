@@ -167,7 +167,7 @@ pub fn hostile() -> Report {
 }
 
 /// Like a real run.
-#[allow(dead_code)]
+#[allow(dead_code, reason = "not every test shows this one")]
 pub fn realistic(answer: Answer) -> Report {
     report(
         &[

@@ -62,9 +62,10 @@ pub fn run_tests(command: &mut Command) -> (Result<()>, Counts) {
     (result, counts)
 }
 
-/// The command as it would be typed, without its environment.
+/// The command as it would be typed, without its environment and folder.
 fn show(command: &Command) -> String {
-    let mut words = vec![command.get_program()];
+    let program = Path::new(command.get_program());
+    let mut words = vec![program.file_name().unwrap_or(program.as_os_str())];
     words.extend(command.get_args());
     let words: Vec<_> = words.iter().map(|w| w.to_string_lossy()).collect();
     words.join(" ")

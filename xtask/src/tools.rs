@@ -59,8 +59,10 @@ pub fn for_page(root: &Path) -> Result<Tools> {
     wasm_target(root)?;
     node()?;
     let mut tools = Tools::default();
-    tools.add(crate_tool(root, "trunk", "trunk", TRUNK)?);
-    tools.add(crate_tool(root, "wasm-bindgen-cli", "wasm-bindgen", WASM_BINDGEN)?);
+    // Tools that run for seconds are not worth minutes of optimising: Trunk
+    // only calls others, wasm-bindgen reads and writes megabytes.
+    tools.add(crate_tool(root, "trunk", "trunk", TRUNK, "0")?);
+    tools.add(crate_tool(root, "wasm-bindgen-cli", "wasm-bindgen", WASM_BINDGEN, "1")?);
     tools.add(binaryen(root)?);
     Ok(tools)
 }
@@ -100,7 +102,13 @@ fn node() -> Result<()> {
 }
 
 /// The folder of a tool that is a crate, installed where it is not there in `version`.
-fn crate_tool(root: &Path, package: &str, program: &str, version: &str) -> Result<PathBuf> {
+fn crate_tool(
+    root: &Path,
+    package: &str,
+    program: &str,
+    version: &str,
+    optimise: &str,
+) -> Result<PathBuf> {
     let own = root.join("target/tools");
     let folders = path_folders();
     let right = |dir: &PathBuf| {
@@ -124,9 +132,8 @@ fn crate_tool(root: &Path, package: &str, program: &str, version: &str) -> Resul
         .arg("--target-dir")
         .arg(own.join("build"))
         .arg(format!("{package}@{version}"))
-        // Tools that run for seconds are not worth minutes of optimising; what
-        // is left out of trunk and wasm-bindgen is only their downloading.
-        .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1")
+        // The features left out are only for downloading other tools.
+        .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", optimise)
         .env("CARGO_PROFILE_RELEASE_LTO", "off")
         .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16")
         .env("CARGO_PROFILE_RELEASE_DEBUG", "false");

@@ -1,23 +1,21 @@
 //! What the page knows, and what each action does to it.
 
-use super::demo::{self, Manifest};
+mod demo;
+mod run;
+
+use super::demo::Manifest;
 use super::files::{Given, Taken};
 use super::link::{Ear, Link};
 use super::lists::{is_named, sentence};
 use super::{dom, exports, lists, result};
-use crate::app::eta::{self, Eta};
+use crate::app::eta::Eta;
 use crate::app::protocol::{Inputs, Inspected, PASTED, Reply, Request};
 use crate::error::{Error, ErrorKind, Result};
-use crate::job::{Parameters, Progress};
 use crate::report::Report;
-use crate::report::figures::bytes;
-use crate::report::markup::html;
 use std::cell::RefCell;
 use std::rc::Rc;
 use wasm_bindgen_futures::spawn_local;
-use web_sys::{
-    Blob, HtmlInputElement, HtmlProgressElement, HtmlSelectElement, HtmlTextAreaElement,
-};
+use web_sys::{Blob, HtmlTextAreaElement};
 
 /// A handle on all that the page knows.
 #[derive(Clone)]
@@ -295,107 +293,6 @@ impl App {
         }
     }
 
-    /// Ranks what is loaded.
-    pub fn run(&self) {
-        if self.running() {
-            return;
-        }
-        let asked = parameters().and_then(|parameters| {
-            parameters.check()?;
-            let (inputs, blobs) = self.inputs()?;
-            self.ask(&Request::Run { inputs, parameters }, &blobs)
-        });
-        if let Err(e) = asked {
-            self.fail(&e);
-            return;
-        }
-        {
-            let mut state = self.0.borrow_mut();
-            state.phase = Phase::Running;
-            state.eta = Eta::default();
-        }
-        if let Ok(bar) = dom::by_id::<HtmlProgressElement>("progress") {
-            // Without a value it shows that there is none yet.
-            let _ = bar.remove_attribute("value");
-        }
-        dom::say("stage", "Opening the models");
-        dom::say("time-left", "");
-        dom::say("status", "Running.");
-        let _ = self.refresh();
-        dom::focus("cancel");
-    }
-
-    /// Ends the run at once; the files stay.
-    pub fn cancel(&self) {
-        if !self.running() {
-            return;
-        }
-        {
-            let mut state = self.0.borrow_mut();
-            state.link = None;
-            state.phase = Phase::Idle;
-        }
-        // Started now, so that the next run need not wait for it.
-        let started = self.link().and_then(|()| self.refresh());
-        dom::say("status", "Cancelled. The files stay loaded.");
-        dom::focus("run");
-        if let Err(e) = started {
-            self.fail(&e);
-        }
-    }
-
-    fn progress(&self, progress: &Progress) {
-        if !self.running() {
-            return;
-        }
-        if progress.unit != "tokens" {
-            let read = (bytes(progress.done), bytes(progress.total));
-            dom::say("stage", &format!("{}: {} of {}", progress.stage, read.0, read.1));
-            return;
-        }
-        let left = {
-            let mut state = self.0.borrow_mut();
-            state.eta.note(dom::now(), progress.done);
-            state.eta.left(progress.total)
-        };
-        if let Ok(bar) = dom::by_id::<HtmlProgressElement>("progress") {
-            bar.set_max(progress.total.max(1) as f64);
-            bar.set_value(progress.done as f64);
-        }
-        dom::say("stage", &progress.stage);
-        // Told aloud at each quarter; more would be noise.
-        if let quarter @ 1.. = progress.done * 4 / progress.total.max(1) {
-            dom::say("status", &format!("Running: {} % done.", quarter * 25));
-        }
-        let mut text = format!("{} of {} tokens", grouped(progress.done), grouped(progress.total));
-        if let Some(seconds) = left {
-            text.push_str(&format!(" · {}", eta::words(seconds)));
-        }
-        dom::say("time-left", &text);
-    }
-
-    fn done(&self, report: Report) {
-        let report = Rc::new(report);
-        {
-            let mut state = self.0.borrow_mut();
-            state.phase = Phase::Done;
-            state.report = Some(report.clone());
-            state.rows = result::ROWS;
-        }
-        let shown = result::show(&report)
-            .and_then(|()| {
-                let state = self.0.borrow();
-                lists::problems(state.taking.iter().chain(&report.problems), &state.files)
-            })
-            .and_then(|()| self.refresh());
-        if let Err(e) = shown {
-            self.fail(&e);
-            return;
-        }
-        dom::say("status", &format!("Done. {}", result::headline(&report)));
-        dom::focus("verdict");
-    }
-
     fn fail(&self, error: &Error) {
         {
             let mut state = self.0.borrow_mut();
@@ -450,99 +347,4 @@ impl App {
             }
         });
     }
-
-    /// Loads the demo in place of what is there, and runs it.
-    pub fn demo(&self) {
-        self.load_demo(None);
-    }
-
-    /// Runs the demo on another suspect.
-    pub fn demo_suspect(&self, label: &str) {
-        self.load_demo(Some(label.to_owned()));
-    }
-
-    fn load_demo(&self, wanted: Option<String>) {
-        if self.running() {
-            return;
-        }
-        let app = self.clone();
-        dom::say("status", "Loading the demo …");
-        dom::enable("demo", false);
-        spawn_local(async move {
-            let loaded = async {
-                let manifest = demo::manifest().await?;
-                let wanted = wanted.as_deref().unwrap_or(&manifest.default);
-                let suspect = manifest
-                    .suspect(wanted)
-                    .cloned()
-                    .ok_or_else(|| Error::new(ErrorKind::Missing, "the demo has no suspect"))?;
-                let mut files = demo::bases(&manifest).await?;
-                files.push(demo::samples(&suspect).await?);
-                Ok::<_, Error>((files, Demo { manifest, suspect: suspect.label }))
-            };
-            let loaded = loaded.await;
-            dom::enable("demo", true);
-            match loaded {
-                Ok((files, demo)) if !app.running() => {
-                    app.empty();
-                    {
-                        let mut state = app.0.borrow_mut();
-                        state.files = files;
-                        state.demo = Some(demo);
-                        state.then_run = true;
-                    }
-                    app.inspect();
-                }
-                Ok(_) => {}
-                Err(e) => app.fail(&e),
-            }
-        });
-    }
-
-    fn show_demo(&self, state: &State) -> Result<()> {
-        let chosen = state
-            .demo
-            .as_ref()
-            .and_then(|d| d.manifest.suspect(&d.suspect).map(|suspect| (&d.manifest, suspect)));
-        dom::show("demo-choice", chosen.is_some());
-        dom::show("truth", chosen.is_some());
-        let Some((manifest, suspect)) = chosen else { return Ok(()) };
-        let options =
-            manifest.suspects.iter().map(|s| html("option").attr("value", &s.label).text(&s.label));
-        dom::fill("demo-suspect", options)?;
-        dom::by_id::<HtmlSelectElement>("demo-suspect")?.set_value(&suspect.label);
-        dom::say("demo-about", &sentence(&suspect.about));
-        dom::say("truth", &format!("In truth this suspect was trained from {}.", suspect.truth));
-        Ok(())
-    }
-}
-
-/// The settings as entered.
-fn parameters() -> Result<Parameters> {
-    fn number<T: std::str::FromStr>(id: &str, name: &str) -> Result<T> {
-        let text = dom::by_id::<HtmlInputElement>(id)?.value();
-        text.trim().parse().map_err(|_| {
-            Error::new(ErrorKind::Usage, format!("{name} must be a whole number"))
-                .hint("correct it under Settings")
-        })
-    }
-    Ok(Parameters {
-        seed: number("seed", "the seed")?,
-        max_samples: number("max-samples", "the number of samples")?,
-        max_new_tokens: number("max-new-tokens", "the number of new tokens")?,
-        ..Parameters::default()
-    })
-}
-
-/// `12345` as `12,345`.
-fn grouped(n: u64) -> String {
-    let digits = n.to_string();
-    let mut out = String::new();
-    for (i, c) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(c);
-    }
-    out
 }

@@ -9,7 +9,7 @@ use crate::report::{Answer, Report, chart, json, tables};
 use web_sys::HtmlSelectElement;
 
 /// Rows of the table of samples shown at first, and with each "more".
-pub const ROWS: usize = 20;
+pub const ROWS: usize = 10;
 
 /// The verdict as a heading.
 pub fn headline(report: &Report) -> String {

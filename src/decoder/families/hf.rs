@@ -79,6 +79,9 @@ impl Hf<'_> {
 
     /// A pre-norm decoder with these sizes and the commonest of everything
     /// else; families change what differs. The vocabulary is the embedding's.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Missing`] without a vocabulary size.
     pub fn base(
         &self,
         hidden: usize,

@@ -68,7 +68,7 @@ mod tests {
             let x = i as f32 / 100.0;
             let d = f64::from(x);
             let close = |a: f32, b: f64| {
-                assert!((f64::from(a) - b).abs() < 2e-6 * (1.0 + b.abs()), "{x}: {a} {b}")
+                assert!((f64::from(a) - b).abs() < 2e-6 * (1.0 + b.abs()), "{x}: {a} {b}");
             };
             close(silu(x), d / (1.0 + libm::exp(-d)));
             close(gelu(x), 0.5 * d * (1.0 + libm::erf(d / std::f64::consts::SQRT_2)));

@@ -32,20 +32,18 @@ pub fn columns(
     out: &mut [f32],
 ) -> Result<()> {
     let k = w.cols();
-    let m = x.len() / k;
     let first = tiles.start * TILE_ROWS;
     let n = (tiles.end * TILE_ROWS).min(w.rows()) - first;
-    debug_assert_eq!(out.len(), m * n);
+    debug_assert_eq!(out.len(), x.len() / k * n);
     let width = simd::panel_width();
+    let x = Blocks::new(x, k);
     let mut panel = vec![0.0; width * k];
     for t in tiles {
         let values = w.tile(t)?;
-        let rows = values.len() / k;
-        for from in (0..rows).step_by(width) {
-            let live = width.min(rows - from);
-            pack(&values[from * k..(from + live) * k], k, width, &mut panel);
-            let at = t * TILE_ROWS + from - first;
-            simd::panel(x, &panel, k, n, at, live, out);
+        for (i, rows) in values.chunks(width * k).enumerate() {
+            interleave(rows, k, width, &mut panel);
+            let at = Columns { n, at: t * TILE_ROWS + i * width - first, live: rows.len() / k };
+            simd::panel(&x, &panel, at, out);
         }
     }
     if let Some(bias) = bias {
@@ -56,73 +54,85 @@ pub fn columns(
     Ok(())
 }
 
-/// Interleaves `live` rows of `values` into columns of a k × width panel;
-/// absent rows become zero columns.
-fn pack(values: &[f32], k: usize, width: usize, panel: &mut [f32]) {
-    let live = values.len() / k;
-    if live < width {
-        panel.fill(0.0);
+/// Where a panel's results go: `live` columns from `at` in rows of `n`.
+#[derive(Clone, Copy)]
+struct Columns {
+    n: usize,
+    at: usize,
+    live: usize,
+}
+
+/// Activations in blocks of [`BLOCK`] positions, each interleaved; the last
+/// block may have fewer.
+struct Blocks {
+    values: Vec<f32>,
+    k: usize,
+}
+
+impl Blocks {
+    fn new(x: &[f32], k: usize) -> Self {
+        let mut values = vec![0.0; x.len()];
+        for (from, to) in x.chunks(BLOCK * k).zip(values.chunks_mut(BLOCK * k)) {
+            interleave(from, k, from.len() / k, to);
+        }
+        Self { values, k }
     }
-    for (j, row) in values.chunks_exact(k).enumerate() {
-        for (column, v) in panel.chunks_exact_mut(width).zip(row) {
+}
+
+/// Turns the rows of `from` (each `k` long) into the columns of `to` (k ×
+/// `width`); absent rows become zeros.
+fn interleave(from: &[f32], k: usize, width: usize, to: &mut [f32]) {
+    if from.len() < width * k {
+        to.fill(0.0);
+    }
+    for (j, row) in from.chunks_exact(k).enumerate() {
+        for (column, v) in to.chunks_exact_mut(width).zip(row) {
             column[j] = *v;
         }
     }
 }
 
-/// All positions against one panel of `W` weight rows, `live` of them real.
+/// All positions against one panel of `W` weight rows.
 #[inline(always)]
-fn all_positions<const W: usize>(
-    x: &[f32],
-    panel: &[f32],
-    k: usize,
-    n: usize,
-    at: usize,
-    live: usize,
-    out: &mut [f32],
-) {
-    let mut blocks = x.chunks_exact(BLOCK * k);
-    let mut rows = out.chunks_exact_mut(BLOCK * n);
-    for (block, rows) in blocks.by_ref().zip(rows.by_ref()) {
-        block_of::<BLOCK, W>(block, panel, k, n, at, live, rows);
-    }
-    for (row, out) in
-        blocks.remainder().chunks_exact(k).zip(rows.into_remainder().chunks_exact_mut(n))
-    {
-        block_of::<1, W>(row, panel, k, n, at, live, out);
+fn all_positions<const W: usize>(x: &Blocks, panel: &[f32], to: Columns, out: &mut [f32]) {
+    for (block, out) in x.values.chunks(BLOCK * x.k).zip(out.chunks_mut(BLOCK * to.n)) {
+        match block.len() / x.k {
+            BLOCK => block_of::<BLOCK, W>(block, panel, to, out),
+            5 => block_of::<5, W>(block, panel, to, out),
+            4 => block_of::<4, W>(block, panel, to, out),
+            3 => block_of::<3, W>(block, panel, to, out),
+            2 => block_of::<2, W>(block, panel, to, out),
+            _ => block_of::<1, W>(block, panel, to, out),
+        }
     }
 }
 
 /// `M` positions against one panel: the register block.
 #[inline(always)]
 fn block_of<const M: usize, const W: usize>(
-    x: &[f32],
+    block: &[f32],
     panel: &[f32],
-    k: usize,
-    n: usize,
-    at: usize,
-    live: usize,
+    to: Columns,
     out: &mut [f32],
 ) {
     let mut acc = [[0.0_f32; W]; M];
-    let x: [&[f32]; M] = std::array::from_fn(|i| &x[i * k..(i + 1) * k]);
-    for (j, column) in panel.chunks_exact(W).enumerate().take(k) {
+    let ((x, _), (w, _)) = (block.as_chunks::<M>(), panel.as_chunks::<W>());
+    for (x, w) in x.iter().zip(w) {
         for i in 0..M {
-            let a = x[i][j];
             for l in 0..W {
-                acc[i][l] += a * column[l];
+                acc[i][l] += x[i] * w[l];
             }
         }
     }
-    for i in 0..M {
-        out[i * n + at..i * n + at + live].copy_from_slice(&acc[i][..live]);
+    for (acc, row) in acc.iter().zip(out.chunks_exact_mut(to.n)) {
+        row[to.at..to.at + to.live].copy_from_slice(&acc[..to.live]);
     }
 }
 
 /// The same loop compiled for wider vectors where the processor has them.
 #[cfg(target_arch = "x86_64")]
 mod simd {
-    use super::all_positions;
+    use super::{Blocks, Columns, all_positions};
 
     pub fn panel_width() -> usize {
         if is_x86_feature_detected!("avx2") { 16 } else { 8 }
@@ -130,24 +140,16 @@ mod simd {
 
     // Fused multiply-add stays off: it would round differently from wasm.
     #[target_feature(enable = "avx2")]
-    fn wide(x: &[f32], panel: &[f32], k: usize, n: usize, at: usize, live: usize, out: &mut [f32]) {
-        all_positions::<16>(x, panel, k, n, at, live, out);
+    fn wide(x: &Blocks, panel: &[f32], to: Columns, out: &mut [f32]) {
+        all_positions::<16>(x, panel, to, out);
     }
 
-    pub fn panel(
-        x: &[f32],
-        panel: &[f32],
-        k: usize,
-        n: usize,
-        at: usize,
-        live: usize,
-        out: &mut [f32],
-    ) {
+    pub fn panel(x: &Blocks, panel: &[f32], to: Columns, out: &mut [f32]) {
         if panel_width() == 16 {
             // SAFETY: the width is 16 only where the processor has AVX2.
-            unsafe { wide(x, panel, k, n, at, live, out) }
+            unsafe { wide(x, panel, to, out) }
         } else {
-            all_positions::<8>(x, panel, k, n, at, live, out);
+            all_positions::<8>(x, panel, to, out);
         }
     }
 }
@@ -155,20 +157,14 @@ mod simd {
 /// 128-bit vectors: WebAssembly's, or whatever the target has.
 #[cfg(not(target_arch = "x86_64"))]
 mod simd {
+    use super::{Blocks, Columns, all_positions};
+
     pub fn panel_width() -> usize {
         8
     }
 
-    pub fn panel(
-        x: &[f32],
-        panel: &[f32],
-        k: usize,
-        n: usize,
-        at: usize,
-        live: usize,
-        out: &mut [f32],
-    ) {
-        super::all_positions::<8>(x, panel, k, n, at, live, out);
+    pub fn panel(x: &Blocks, panel: &[f32], to: Columns, out: &mut [f32]) {
+        all_positions::<8>(x, panel, to, out);
     }
 }
 

@@ -1,0 +1,149 @@
+//! A run: begun, followed, cancelled, ended.
+
+use super::{App, Phase};
+use crate::app::eta::{self, Eta};
+use crate::app::page::{dom, lists, result};
+use crate::app::protocol::Request;
+use crate::error::{Error, ErrorKind, Result};
+use crate::job::{Parameters, Progress};
+use crate::report::Report;
+use crate::report::figures::bytes;
+use std::rc::Rc;
+use web_sys::{HtmlInputElement, HtmlProgressElement};
+
+impl App {
+    /// Ranks what is loaded.
+    pub fn run(&self) {
+        if self.running() {
+            return;
+        }
+        let asked = parameters().and_then(|parameters| {
+            parameters.check()?;
+            let (inputs, blobs) = self.inputs()?;
+            self.ask(&Request::Run { inputs, parameters }, &blobs)
+        });
+        if let Err(e) = asked {
+            self.fail(&e);
+            return;
+        }
+        {
+            let mut state = self.0.borrow_mut();
+            state.phase = Phase::Running;
+            state.eta = Eta::default();
+        }
+        if let Ok(bar) = dom::by_id::<HtmlProgressElement>("progress") {
+            // Without a value it shows that there is none yet.
+            let _ = bar.remove_attribute("value");
+        }
+        dom::say("stage", "Opening the models");
+        dom::say("time-left", "");
+        dom::say("status", "Running.");
+        let _ = self.refresh();
+        dom::focus("cancel");
+    }
+
+    /// Ends the run at once; the files stay.
+    pub fn cancel(&self) {
+        if !self.running() {
+            return;
+        }
+        {
+            let mut state = self.0.borrow_mut();
+            state.link = None;
+            state.phase = Phase::Idle;
+        }
+        // Started now, so that the next run need not wait for it.
+        let started = self.link().and_then(|()| self.refresh());
+        dom::say("status", "Cancelled. The files stay loaded.");
+        dom::focus("run");
+        if let Err(e) = started {
+            self.fail(&e);
+        }
+    }
+
+    pub(super) fn progress(&self, progress: &Progress) {
+        if !self.running() {
+            return;
+        }
+        if progress.unit != "tokens" {
+            let read = (bytes(progress.done), bytes(progress.total));
+            dom::say("stage", &format!("{}: {} of {}", progress.stage, read.0, read.1));
+            return;
+        }
+        let left = {
+            let mut state = self.0.borrow_mut();
+            state.eta.note(dom::now(), progress.done);
+            state.eta.left(progress.total)
+        };
+        if let Ok(bar) = dom::by_id::<HtmlProgressElement>("progress") {
+            bar.set_max(progress.total.max(1) as f64);
+            bar.set_value(progress.done as f64);
+        }
+        dom::say("stage", &progress.stage);
+        // Told aloud at each quarter; more would be noise.
+        if let quarter @ 1.. = progress.done * 4 / progress.total.max(1) {
+            dom::say("status", &format!("Running: {} % done.", quarter * 25));
+        }
+        let mut text = format!("{} of {} tokens", grouped(progress.done), grouped(progress.total));
+        if let Some(seconds) = left {
+            text.push_str(&format!(" · {}", eta::words(seconds)));
+        }
+        dom::say("time-left", &text);
+    }
+
+    pub(super) fn done(&self, report: Report) {
+        let report = Rc::new(report);
+        {
+            let mut state = self.0.borrow_mut();
+            state.phase = Phase::Done;
+            state.report = Some(report.clone());
+            state.rows = result::ROWS;
+        }
+        let shown = result::show(&report)
+            .and_then(|()| {
+                let state = self.0.borrow();
+                lists::problems(state.taking.iter().chain(&report.problems), &state.files)
+            })
+            .and_then(|()| self.refresh());
+        if let Err(e) = shown {
+            self.fail(&e);
+            return;
+        }
+        dom::say("status", &format!("Done. {}", result::headline(&report)));
+        dom::focus("verdict");
+        // The focus alone would leave it at the lower edge.
+        if let Ok(section) = dom::by_id::<web_sys::Element>("result") {
+            section.scroll_into_view();
+        }
+    }
+}
+
+/// The settings as entered.
+fn parameters() -> Result<Parameters> {
+    fn number<T: std::str::FromStr>(id: &str, name: &str) -> Result<T> {
+        let text = dom::by_id::<HtmlInputElement>(id)?.value();
+        text.trim().parse().map_err(|_| {
+            Error::new(ErrorKind::Usage, format!("{name} must be a whole number"))
+                .hint("correct it under Settings")
+        })
+    }
+    Ok(Parameters {
+        seed: number("seed", "the seed")?,
+        max_samples: number("max-samples", "the number of samples")?,
+        max_new_tokens: number("max-new-tokens", "the number of new tokens")?,
+        ..Parameters::default()
+    })
+}
+
+/// `12345` as `12,345`.
+fn grouped(n: u64) -> String {
+    let digits = n.to_string();
+    let mut out = String::new();
+    for (i, c) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(c);
+    }
+    out
+}
