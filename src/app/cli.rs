@@ -91,6 +91,9 @@ struct Rank {
     /// Samples used at the most
     #[arg(long, value_name = "N", default_value_t = Parameters::default().max_samples)]
     max_samples: usize,
+    /// Prompts that each candidate answers itself at the most
+    #[arg(long, value_name = "N", default_value_t = Parameters::default().own_responses)]
+    own_responses: usize,
     /// New tokens in a candidate's own response at the most
     #[arg(long, value_name = "N", default_value_t = Parameters::default().max_new_tokens)]
     max_new_tokens: usize,
@@ -147,6 +150,7 @@ fn rank(args: &Rank) -> Result<u8> {
     let parameters = Parameters {
         seed: args.seed,
         max_samples: args.max_samples,
+        own_responses: args.own_responses,
         max_new_tokens: args.max_new_tokens,
         temperature: args.temperature,
         top_p: args.top_p,

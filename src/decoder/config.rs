@@ -119,6 +119,52 @@ pub struct Config {
 }
 
 impl Config {
+    /// A pre-norm decoder with these sizes and the commonest of everything
+    /// else (GPT-2's); families change what differs.
+    pub fn plain(
+        family: &'static str,
+        [vocab, embedding]: [usize; 2],
+        hidden: usize,
+        layers: usize,
+        heads: usize,
+        intermediate: usize,
+        context: usize,
+    ) -> Self {
+        let mut config = Self {
+            family,
+            vocab,
+            hidden,
+            embedding,
+            layers,
+            heads,
+            kv_heads: heads,
+            head_dim: 0,
+            intermediate,
+            context,
+            norm: Norm::Layer,
+            norm_eps: 1e-5,
+            position: Position::Learned { offset: 0 },
+            activation: Activation::GeluTanh,
+            gated: false,
+            residual: Residual::Sequential,
+            qk_norm: false,
+            output_norms: false,
+            embedding_norm: false,
+            final_norm: true,
+            embedding_scale: 1.0,
+            attention_scale: 1.0,
+            windows: vec![None; layers.min(1 << 10)],
+        };
+        config.set_head_dim(hidden / heads.max(1));
+        config
+    }
+
+    /// Sets the size of a head, and the usual scale that follows from it.
+    pub fn set_head_dim(&mut self, head_dim: usize) {
+        self.head_dim = head_dim;
+        self.attention_scale = (1.0 / (head_dim.max(1) as f64).sqrt()) as f32;
+    }
+
     /// Columns of the query projection's output.
     pub fn q_width(&self) -> usize {
         self.heads * self.head_dim

@@ -6,6 +6,8 @@ mod opening;
 mod perplexity;
 pub mod stats;
 
+pub use combined::ERROR;
+
 use crate::decoder::TokenScore;
 use crate::error::Result;
 use crate::samples::Sample;

@@ -19,6 +19,8 @@ pub struct Parameters {
     pub seed: u64,
     /// Samples used at the most, taken evenly over the input.
     pub max_samples: usize,
+    /// Prompts that each candidate answers itself, taken evenly over the samples' prompts.
+    pub own_responses: usize,
     /// New tokens in a candidate's own response at the most.
     pub max_new_tokens: usize,
     /// Temperature of the candidates' own responses.
@@ -34,6 +36,7 @@ impl Default for Parameters {
         Self {
             seed: 2306,
             max_samples: 60,
+            own_responses: 20,
             max_new_tokens: 48,
             temperature: 0.8,
             top_p: 0.95,
@@ -54,6 +57,7 @@ impl Parameters {
                 .hint("choose a value in that range"))
         };
         whole("the number of samples", self.max_samples, 1, 10_000)?;
+        whole("the number of own responses", self.own_responses, 1, 10_000)?;
         whole("the number of new tokens", self.max_new_tokens, 1, 4096)?;
         whole("the number of bootstrap rounds", self.bootstrap, 100, 100_000)?;
         let temperature = self.temperature.is_finite() && (0.0..=4.0).contains(&self.temperature);

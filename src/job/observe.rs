@@ -24,12 +24,17 @@ pub struct Observed {
     pub scores: CandidateScores,
 }
 
+/// The one model in memory.
+struct Loaded {
+    model: Model,
+    tokenizer: Tokenizer,
+}
+
 /// A candidate at work.
 struct Worker {
     index: usize,
     about: Candidate,
     archive: Archive,
-    tokenizer: Tokenizer,
     /// Its own responses, by sample.
     own: Vec<String>,
     suspect: Vec<Option<ResponseScore>>,
@@ -55,40 +60,34 @@ pub fn all(
     let mut desk = Desk::new(&workers, samples, parameters, progress);
     // Down the list: write, and score the suspect and everything written by then.
     let mut n = 0;
-    let mut loaded = None;
     while n < workers.len() {
         let (before, rest) = workers.split_at_mut(n);
         let worker = &mut rest[0];
-        let result = desk.load(worker).and_then(|model| {
-            desk.write(worker, &model)?;
-            desk.score_suspect(worker, &model, problems)?;
+        let result = desk.load(worker).and_then(|loaded| {
+            desk.write(worker, &loaded)?;
+            desk.score_suspect(worker, &loaded, problems)?;
             for writer in before.iter() {
-                desk.score_own(worker, &model, writer.index, &writer.about.label, &writer.own)?;
+                desk.score_own(worker, &loaded, writer.index, &writer.about.label, &writer.own)?;
             }
             let own = worker.own.clone();
             let (index, label) = (worker.index, worker.about.label.clone());
-            desk.score_own(worker, &model, index, &label, &own)?;
-            Ok(model)
+            desk.score_own(worker, &loaded, index, &label, &own)
         });
         match result {
-            Ok(model) => {
-                loaded = Some(model);
-                n += 1;
-            }
+            Ok(()) => n += 1,
             Err(e) => problems.push(e.in_file(workers.remove(n).about.label)),
         }
     }
-    drop(loaded);
     // Back up: the last has scored everything already.
     let mut i = workers.len().saturating_sub(1);
     while i > 0 {
         i -= 1;
         let (upto, after) = workers.split_at_mut(i + 1);
         let worker = &mut upto[i];
-        let result = desk.load(worker).and_then(|model| {
+        let result = desk.load(worker).and_then(|loaded| {
             after
                 .iter()
-                .try_for_each(|w| desk.score_own(worker, &model, w.index, &w.about.label, &w.own))
+                .try_for_each(|w| desk.score_own(worker, &loaded, w.index, &w.about.label, &w.own))
         });
         if let Err(e) = result {
             problems.push(e.in_file(workers.remove(i).about.label));
@@ -112,8 +111,8 @@ impl Worker {
     fn open(index: usize, files: &CandidateFiles, candidates: usize) -> Result<Self> {
         let archive = Archive::open(files)?;
         let config = crate::decoder::families::layout(&archive)?.config;
-        let tokenizer = Tokenizer::open(&archive)?;
-        tokenizer.check_fits(config.vocab)?;
+        // Opened to be checked; a large vocabulary is not worth holding until its turn.
+        Tokenizer::open(&archive)?.check_fits(config.vocab)?;
         Ok(Self {
             index,
             about: Candidate {
@@ -129,7 +128,6 @@ impl Worker {
                 context: config.context,
             },
             archive,
-            tokenizer,
             own: vec![],
             suspect: vec![],
             others: vec![vec![]; candidates],
@@ -173,7 +171,9 @@ impl<'a> Desk<'a> {
         let prompts: usize =
             samples.iter().map(|s| s.prompt.as_deref().map_or(0, str::len) / 4 + 1).sum();
         let responses: usize = samples.iter().map(|s| s.response.len() / 4 + 1).sum();
-        let own = (prompts + samples.len() * parameters.max_new_tokens) as u64;
+        let answered = parameters.own_responses.min(samples.len());
+        let own = (prompts * answered / samples.len().max(1) + answered * parameters.max_new_tokens)
+            as u64;
         let n = workers.len();
         let mut ahead = vec![];
         for i in 0..n {
@@ -185,13 +185,14 @@ impl<'a> Desk<'a> {
         Self { samples, parameters, progress, done: 0, ahead }
     }
 
-    /// Reads a model's weights.
-    fn load(&mut self, worker: &Worker) -> Result<Model> {
+    /// Reads a model's weights and vocabulary.
+    fn load(&mut self, worker: &Worker) -> Result<Loaded> {
         let stage = format!("Loading {}", worker.about.label);
         let total: u64 = worker.archive.tensors.values().map(|t| t.bytes as u64).sum();
-        Model::load(&worker.archive, &mut |done| {
+        let model = Model::load(&worker.archive, &mut |done| {
             (self.progress)(&Progress { stage: stage.clone(), done, total, unit: "bytes".into() });
-        })
+        })?;
+        Ok(Loaded { model, tokenizer: Tokenizer::open(&worker.archive)? })
     }
 
     /// Runs one pass, telling of every batch of tokens done.
@@ -217,11 +218,13 @@ impl<'a> Desk<'a> {
     }
 
     /// The candidate's own responses to the samples' prompts.
-    fn write(&mut self, worker: &mut Worker, model: &Model) -> Result<()> {
-        let context = model.config().context;
+    fn write(&mut self, worker: &mut Worker, loaded: &Loaded) -> Result<()> {
+        let context = loaded.model.config().context;
         let (mut prompts, mut sampling) = (vec![], vec![]);
-        for i in 0..self.samples.len() {
-            let mut tokens = worker.tokenizer.prompt(self.prompt(i))?;
+        let n = self.parameters.own_responses.min(self.samples.len());
+        let answered: Vec<usize> = (0..n).map(|k| k * self.samples.len() / n).collect();
+        for i in answered.iter().copied() {
+            let mut tokens = loaded.tokenizer.prompt(self.prompt(i))?;
             // A prompt that fills the context leaves no room to answer; its end is what counts.
             let room = context.saturating_sub(self.parameters.max_new_tokens).max(1);
             if tokens.len() > room {
@@ -236,28 +239,28 @@ impl<'a> Desk<'a> {
             });
         }
         let stage = format!("{} writes its own responses", worker.about.label);
-        let tokenizer = &worker.tokenizer;
+        let tokenizer = &loaded.tokenizer;
         let written = self.pass(&stage, |tell| {
-            model.generate(&prompts, &sampling, &|t| tokenizer.is_end(t), tell)
+            loaded.model.generate(&prompts, &sampling, &|t| tokenizer.is_end(t), tell)
         })?;
-        worker.own = written
-            .iter()
-            .map(|tokens| worker.tokenizer.continuation(tokens))
-            .collect::<Result<_>>()?;
+        worker.own = vec![String::new(); self.samples.len()];
+        for (i, tokens) in answered.into_iter().zip(&written) {
+            worker.own[i] = loaded.tokenizer.continuation(tokens)?;
+        }
         Ok(())
     }
 
     fn score_suspect(
         &mut self,
         worker: &mut Worker,
-        model: &Model,
+        loaded: &Loaded,
         problems: &mut Vec<Error>,
     ) -> Result<()> {
         let responses: Vec<&str> = self.samples.iter().map(|s| s.response.as_str()).collect();
         let stage = format!("{} scores the suspect", worker.about.label);
-        let (scores, long) = self.score(worker, model, &stage, &responses)?;
+        let (scores, long) = self.score(loaded, &stage, &responses)?;
         if long > 0 {
-            let context = model.config().context;
+            let context = loaded.model.config().context;
             problems.push(
                 Error::new(
                     ErrorKind::Context,
@@ -276,14 +279,14 @@ impl<'a> Desk<'a> {
     fn score_own(
         &mut self,
         worker: &mut Worker,
-        model: &Model,
+        loaded: &Loaded,
         writer: usize,
         label: &str,
         own: &[String],
     ) -> Result<()> {
         let responses: Vec<&str> = own.iter().map(String::as_str).collect();
         let stage = format!("{} scores the responses of {label}", worker.about.label);
-        worker.others[writer] = self.score(worker, model, &stage, &responses)?.0;
+        worker.others[writer] = self.score(loaded, &stage, &responses)?.0;
         Ok(())
     }
 
@@ -291,8 +294,7 @@ impl<'a> Desk<'a> {
     /// the second number counts the over-long.
     fn score(
         &mut self,
-        worker: &Worker,
-        model: &Model,
+        loaded: &Loaded,
         stage: &str,
         responses: &[&str],
     ) -> Result<(Vec<Option<ResponseScore>>, usize)> {
@@ -301,13 +303,13 @@ impl<'a> Desk<'a> {
             if response.is_empty() {
                 continue;
             }
-            let variants: Vec<(usize, Pair)> = worker
+            let variants: Vec<(usize, Pair)> = loaded
                 .tokenizer
                 .pair_variants(self.prompt(i), response)?
                 .into_iter()
                 .map(|p| (i, p))
                 .collect();
-            if variants.iter().any(|(_, p)| p.tokens.len() > model.config().context) {
+            if variants.iter().any(|(_, p)| p.tokens.len() > loaded.model.config().context) {
                 long += 1;
                 continue;
             }
@@ -315,7 +317,7 @@ impl<'a> Desk<'a> {
         }
         let sequences: Vec<(&[u32], usize)> =
             pairs.iter().map(|(_, p)| (&p.tokens[..], p.start)).collect();
-        let scored = self.pass(stage, |tell| model.score(&sequences, tell))?;
+        let scored = self.pass(stage, |tell| loaded.model.score(&sequences, tell))?;
         let mut scores: Vec<Option<ResponseScore>> = vec![None; responses.len()];
         for ((i, pair), tokens) in pairs.into_iter().zip(scored) {
             let score = ResponseScore { bytes: responses[i].len(), tokens, spans: pair.spans };

@@ -25,8 +25,10 @@ pub fn layout(text: &str) -> Option<Layout> {
     if let Some((_, delimiter)) = named.max_by_key(|(n, d)| (*n, *d == b',')) {
         return Some(Layout { delimiter, header: true });
     }
-    // Without one, a table has the same two or more columns in every row.
-    for delimiter in delimiters {
+    // Without one, a table has the same two or more columns in every row, and
+    // no blank line between rows: sentences have commas, too.
+    let blank = text.trim().lines().any(|l| l.trim().is_empty());
+    for delimiter in delimiters.into_iter().filter(|&d| d == b'\t' || !blank) {
         let rows: Vec<_> = records(text, delimiter).take(50).collect();
         let Some(Ok(head)) = rows.first() else { continue };
         let even = rows.iter().all(|r| r.as_ref().is_ok_and(|r| r.len() == head.len()));

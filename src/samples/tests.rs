@@ -150,3 +150,14 @@ fn merging_counts_duplicates_across_files() {
     assert_eq!(merge(vec![m.clone()]), m);
     assert_eq!(merge(vec![]), Samples::default());
 }
+
+#[test]
+fn short_sentences_with_commas_are_no_table() {
+    let text = "The first response, of some words.\n\nThe second response, of other words.";
+    let read = parse("pasted text", text.as_bytes()).unwrap();
+    let responses: Vec<&str> = read.samples.iter().map(|s| s.response.as_str()).collect();
+    assert_eq!(
+        responses,
+        ["The first response, of some words.", "The second response, of other words."]
+    );
+}

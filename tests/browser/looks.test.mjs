@@ -110,19 +110,21 @@ for (const colorScheme of ["light", "dark"]) {
         if (rules) assert.deepEqual(await breaches(page), [], what);
       };
       await look("empty");
-      await page.setInputFiles("#input-files", [single[0].path, single[1].path, many(join(folder, `many-${name}.jsonl`))]);
+      await page.setInputFiles("#input-files", [single[0].path, single[1].path, many(join(folder, `many-${name}.jsonl`), 400)]);
       await state(page, "ready");
       await look("ready");
-      await slow(page);
+      await set(page, "#max-samples", 400);
       await page.click("#run");
       await state(page, "running");
-      await page.waitForFunction(() => document.querySelector("#time-left").textContent.trim() !== "");
+      await page.waitForFunction(() => document.querySelector("#progress").position > 0.05);
+      await says(page, "#time-left", /token.*(min|s)\b/);
       // The rules would take longer than the run may.
       await look("running", false);
       await page.click("#cancel");
       await state(page, "ready");
       await page.click("#clear");
       await state(page, "empty");
+      await set(page, "#max-samples", 60);
       await page.click("#demo");
       await finished(page);
       await look("done");

@@ -65,14 +65,16 @@ for (const [host, headers] of [["a host that sends no headers", {}], ["a host th
     await demo(page);
     await page.evaluate(() => {
       globalThis.breaches = [];
-      addEventListener("securitypolicyviolation", (e) => breaches.push(e.effectiveDirective));
+      addEventListener("securitypolicyviolation", (e) => globalThis.breaches.push(e.effectiveDirective));
     });
     const before = foreign.requests.length;
     for (const url of ways()) {
       assert.equal(await page.evaluate(leave, url), "TypeError", `the page left for ${url}`);
       assert.equal(await (await worker(page)).evaluate(leave, url), "TypeError", `the worker left for ${url}`);
     }
-    assert.deepEqual(await page.evaluate(() => breaches), ["connect-src", "connect-src"]);
+    // One report for each policy: the page's own, and the host's or the service worker's.
+    const breaches = await page.evaluate(() => globalThis.breaches);
+    assert.ok(breaches.length >= 2 && breaches.every((b) => b === "connect-src"), `${breaches}`);
     // Other ways out than fetch.
     await page.evaluate(async (url) => {
       const image = new Image();

@@ -62,6 +62,8 @@ export async function serve(folder, { path = "/", headers = {} } = {}) {
     // The same port again after a stop, or it would be another origin.
     server.listen(site.port, "127.0.0.1", () => {
       site.port = server.address().port;
+      // A test that fails leaves it behind; it must not hold the others up.
+      server.unref();
       site.origin = `http://127.0.0.1:${site.port}`;
       site.url = site.origin + path;
       done();
@@ -97,6 +99,7 @@ async function trap() {
     socket.end("HTTP/1.1 502 Bad Gateway\r\n\r\n");
   });
   await new Promise((done) => server.listen(0, "127.0.0.1", done));
+  server.unref();
   return { caught, port: server.address().port, stop: () => server.close() };
 }
 

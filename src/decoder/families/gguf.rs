@@ -1,8 +1,8 @@
 //! Reading GGUF metadata, and GGUF's tensor names, which all families share
 //! (ggml's documentation, "Standardized tensor names").
 
-use super::super::config::{Activation, Config, Norm, Part, Position, Residual, Rotary};
-use super::{Layout, Place, frequencies, stacked};
+use super::super::config::{Activation, Config, Norm, Part, Position, Rotary};
+use super::{Layout, MAX_COUNT, Place, frequencies, stacked};
 use crate::error::{Error, ErrorKind, Result};
 use crate::formats::{Archive, gguf::Meta};
 
@@ -31,7 +31,7 @@ impl Gguf<'_> {
         self.count_opt(name).ok_or_else(|| {
             Error::new(
                 ErrorKind::Missing,
-                format!("the GGUF metadata has no count \"{}\"", self.key(name)),
+                format!("the GGUF metadata has no usable count \"{}\"", self.key(name)),
             )
             .hint("convert the model again with a current converter")
         })
@@ -46,7 +46,7 @@ impl Gguf<'_> {
             let first = *all.first()?;
             all.iter().all(|v| *v == first).then(|| u64::try_from(first).ok()).flatten()
         });
-        value.and_then(|v| usize::try_from(v).ok())
+        value.filter(|v| *v <= MAX_COUNT).and_then(|v| usize::try_from(v).ok())
     }
 
     /// An optional number.
@@ -72,33 +72,22 @@ impl Gguf<'_> {
         let hidden = self.count("embedding_length")?;
         let layers = self.count("block_count")?;
         let heads = self.count("attention.head_count")?;
-        let head_dim = self.count_opt("attention.key_length").unwrap_or(hidden / heads.max(1));
-        let eps = self.number_or("attention.layer_norm_epsilon", 1e-5);
-        Ok(Config {
-            family: self.family,
-            vocab,
+        let mut config = Config::plain(
+            self.family,
+            [vocab, width],
             hidden,
-            embedding: width,
             layers,
             heads,
-            kv_heads: self.count_opt("attention.head_count_kv").unwrap_or(heads),
-            head_dim,
-            intermediate: self.count("feed_forward_length")?,
-            context: self.count_opt("context_length").unwrap_or(2048),
-            norm: Norm::Layer,
-            norm_eps: self.number_or("attention.layer_norm_rms_epsilon", eps) as f32,
-            position: Position::Learned { offset: 0 },
-            activation: Activation::GeluTanh,
-            gated: false,
-            residual: Residual::Sequential,
-            qk_norm: false,
-            output_norms: false,
-            embedding_norm: false,
-            final_norm: true,
-            embedding_scale: 1.0,
-            attention_scale: (1.0 / (head_dim.max(1) as f64).sqrt()) as f32,
-            windows: vec![None; layers.min(1 << 10)],
-        })
+            self.count("feed_forward_length")?,
+            self.count_opt("context_length").unwrap_or(2048),
+        );
+        config.kv_heads = self.count_opt("attention.head_count_kv").unwrap_or(heads);
+        if let Some(head_dim) = self.count_opt("attention.key_length") {
+            config.set_head_dim(head_dim);
+        }
+        let eps = self.number_or("attention.layer_norm_epsilon", 1e-5);
+        config.norm_eps = self.number_or("attention.layer_norm_rms_epsilon", eps) as f32;
+        Ok(config)
     }
 
     /// As [`Gguf::base`] with RMS norm, gated SiLU and rotary positions.

@@ -1,7 +1,7 @@
 //! Reading config.json.
 
-use super::super::config::{Activation, Config, Norm, Position, Residual, Rotary};
-use super::{frequencies, llama3_scaled};
+use super::super::config::{Activation, Config, Norm, Position, Rotary};
+use super::{MAX_COUNT, frequencies, llama3_scaled};
 use crate::error::{Error, ErrorKind, Result};
 use serde_json::Value;
 
@@ -28,13 +28,15 @@ impl Hf<'_> {
             Error::new(ErrorKind::Missing, format!("config.json has no \"{}\"", keys[0]))
                 .hint("use the config.json that was published with these weights")
         })?;
-        value.as_u64().and_then(|v| usize::try_from(v).ok()).ok_or_else(|| {
-            Error::new(
-                ErrorKind::Corrupt,
-                format!("\"{}\" in config.json is {value}, not a count", keys[0]),
-            )
-            .hint("use the config.json that was published with these weights")
-        })
+        value.as_u64().filter(|v| *v <= MAX_COUNT).and_then(|v| usize::try_from(v).ok()).ok_or_else(
+            || {
+                Error::new(
+                    ErrorKind::Corrupt,
+                    format!("\"{}\" in config.json is {value}, not a count", keys[0]),
+                )
+                .hint("use the config.json that was published with these weights")
+            },
+        )
     }
 
     /// An optional count.
@@ -90,34 +92,19 @@ impl Hf<'_> {
         intermediate: usize,
         context: usize,
     ) -> Result<Config> {
-        let head_dim = hidden / heads.max(1);
-        Ok(Config {
-            family: self.family,
-            vocab: self.count(&["vocab_size"])?,
+        let vocab = self.count(&["vocab_size"])?;
+        let mut config = Config::plain(
+            self.family,
+            [vocab, hidden],
             hidden,
-            embedding: hidden,
             layers,
             heads,
-            kv_heads: heads,
-            head_dim,
             intermediate,
             context,
-            norm: Norm::Layer,
-            norm_eps: self
-                .number_or(&["layer_norm_epsilon", "layer_norm_eps", "rms_norm_eps"], 1e-5)
-                as f32,
-            position: Position::Learned { offset: 0 },
-            activation: Activation::GeluTanh,
-            gated: false,
-            residual: Residual::Sequential,
-            qk_norm: false,
-            output_norms: false,
-            embedding_norm: false,
-            final_norm: true,
-            embedding_scale: 1.0,
-            attention_scale: (1.0 / (head_dim.max(1) as f64).sqrt()) as f32,
-            windows: vec![None; layers.min(1 << 10)],
-        })
+        );
+        let keys = ["layer_norm_epsilon", "layer_norm_eps", "rms_norm_eps"];
+        config.norm_eps = self.number_or(&keys, 1e-5) as f32;
+        Ok(config)
     }
 
     /// The sizes that Llama and its descendants name alike, gated SiLU and
@@ -136,8 +123,7 @@ impl Hf<'_> {
             self.count_or(&["max_position_embeddings"], 2048)?,
         )?;
         c.kv_heads = self.count_or(&["num_key_value_heads"], heads)?;
-        c.head_dim = self.count_or(&["head_dim"], c.head_dim)?;
-        c.attention_scale = (1.0 / (c.head_dim.max(1) as f64).sqrt()) as f32;
+        c.set_head_dim(self.count_or(&["head_dim"], c.head_dim)?);
         c.norm = Norm::Rms;
         c.norm_eps = self.number_or(&["rms_norm_eps"], 1e-6) as f32;
         c.activation = self.activation(&["hidden_act", "hidden_activation"], "silu")?;

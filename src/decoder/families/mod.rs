@@ -23,6 +23,9 @@ use std::ops::Range;
 pub use gguf::Gguf;
 pub use hf::Hf;
 
+/// Beyond any real size; keeps products of two of them within reach.
+const MAX_COUNT: u64 = 1 << 28;
+
 /// One decoder family.
 pub struct Family {
     /// Its name, as shown.
@@ -175,7 +178,10 @@ fn check(c: &Config) -> Result<()> {
 
 /// Inverse frequencies of rotary position embedding: θ^(−2i/dims).
 pub fn frequencies(theta: f64, dims: usize) -> Vec<f32> {
-    (0..dims / 2).map(|i| libm::pow(theta, -2.0 * i as f64 / dims as f64) as f32).collect()
+    // A head this large is refused later; the list must not exhaust memory before.
+    (0..dims.min(1 << 14) / 2)
+        .map(|i| libm::pow(theta, -2.0 * i as f64 / dims as f64) as f32)
+        .collect()
 }
 
 /// Llama 3's scaling of inverse frequencies for longer contexts (Llama 3 Herd
@@ -185,5 +191,49 @@ pub fn llama3_scaled(frequencies: &mut [f32], factor: f64, low: f64, high: f64, 
         let turns = original * f64::from(*f) / (2.0 * std::f64::consts::PI);
         let smooth = ((turns - low) / (high - low)).clamp(0.0, 1.0);
         *f = (f64::from(*f) * ((1.0 - smooth) / factor + smooth)) as f32;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What becomes of a small Llama whose `key` is `value`.
+    fn refusal(key: &str, value: serde_json::Value) -> Error {
+        let mut json = serde_json::json!({
+            "model_type": "llama", "vocab_size": 64, "hidden_size": 32, "num_hidden_layers": 2,
+            "num_attention_heads": 4, "intermediate_size": 64
+        });
+        json[key] = value;
+        let read = (llama::FAMILY.from_hugging_face)(&Hf { json: &json, family: "llama" });
+        read.and_then(|layout| check(&layout.config)).unwrap_err()
+    }
+
+    #[test]
+    fn absurd_sizes_are_refused_before_they_cost_memory() {
+        for (key, value, what) in [
+            ("head_dim", 1_u64 << 40, "\"head_dim\" in config.json is 1099511627776, not a count"),
+            (
+                "head_dim",
+                1 << 20,
+                "the configuration gives head size as 1048576, outside 1 to 8192",
+            ),
+            (
+                "num_hidden_layers",
+                1 << 27,
+                "the configuration gives layers as 134217728, outside 1 to 1024",
+            ),
+            ("hidden_size", 0, "the configuration gives hidden size as 0, outside 1 to 131072"),
+            (
+                "num_attention_heads",
+                0,
+                "the configuration gives attention heads as 0, outside 1 to 4096",
+            ),
+            ("num_key_value_heads", 3, "4 attention heads do not divide into 3 key-value heads"),
+            ("head_dim", 7, "7 rotary dimensions do not fit a head of 7"),
+        ] {
+            assert_eq!(refusal(key, serde_json::json!(value)).what(), what);
+        }
+        assert_eq!(refusal("rms_norm_eps", serde_json::json!(-1.0)).kind(), ErrorKind::Corrupt);
     }
 }
