@@ -1,6 +1,7 @@
 //! The three thin callers: the native command, the page and the page's worker,
 //! with the message protocol between the last two.
 
+pub mod arrivals;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod cli;
 pub mod eta;

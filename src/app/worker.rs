@@ -54,6 +54,13 @@ fn answer(message: &JsValue) -> Result<()> {
         }
         Request::Run { inputs, parameters } => {
             let given = Given::read(&inputs, blobs)?;
+            // Better than that nothing is there: why it is not there any more.
+            if given.read.is_empty() || given.gathered.candidates.is_empty() {
+                let gone = given.gathered.problems.iter().find(|p| p.kind() == ErrorKind::Read);
+                if let Some(gone) = gone {
+                    return Err(gone.clone());
+                }
+            }
             let mut clock = Clock::default();
             let job = Job {
                 candidates: given.gathered.candidates,
@@ -198,10 +205,10 @@ impl BlobSource {
                 .blob
                 .slice_with_f64_and_f64(at, to)
                 .and_then(|slice| self.reader.read_as_array_buffer(&slice))
-                .map_err(|e| self.gone(&words(&e)))?;
+                .map_err(|e| self.gone(&reason(&e)))?;
             let read = Uint8Array::new(&read);
             if read.length() as usize != piece.len() {
-                return Err(self.gone("it became shorter"));
+                return Err(self.gone(": it became shorter"));
             }
             read.copy_to(piece);
             at = to;
@@ -210,7 +217,7 @@ impl BlobSource {
     }
 
     fn gone(&self, why: &str) -> Error {
-        Error::new(ErrorKind::Read, format!("cannot be read any more: {why}"))
+        Error::new(ErrorKind::Read, format!("cannot be read any more{why}"))
             .in_file(&self.name)
             .hint("it was moved, changed or deleted after it was added: add it again")
     }
@@ -249,6 +256,16 @@ impl Source for BlobSource {
         };
         buf.copy_from_slice(&block.1[range]);
         Ok(())
+    }
+}
+
+/// Why a file cannot be read, unless it is the usual: that it is gone or
+/// changed, for which browsers have only long and vague words.
+fn reason(thrown: &JsValue) -> String {
+    let name = Reflect::get(thrown, &"name".into()).ok().and_then(|n| n.as_string());
+    match name.as_deref() {
+        Some("NotReadableError" | "NotFoundError") => String::new(),
+        _ => format!(": {}", words(thrown).trim_end_matches('.')),
     }
 }
 

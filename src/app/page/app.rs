@@ -8,11 +8,13 @@ use super::files::{Given, Taken};
 use super::link::{Ear, Link};
 use super::lists::{is_named, sentence};
 use super::{dom, exports, lists, result};
+use crate::app::arrivals;
 use crate::app::eta::Eta;
 use crate::app::protocol::{Inputs, Inspected, PASTED, Reply, Request};
 use crate::error::{Error, ErrorKind, Result};
 use crate::report::Report;
 use std::cell::RefCell;
+use std::collections::HashSet;
 use std::rc::Rc;
 use wasm_bindgen_futures::spawn_local;
 use web_sys::{Blob, HtmlTextAreaElement};
@@ -83,15 +85,49 @@ impl App {
         self.0.borrow().phase == Phase::Running
     }
 
-    /// Takes files in; one given again replaces its earlier self.
+    /// Takes files in. One given again replaces its earlier self, and so does
+    /// a changed one; another of the same name gets a name of its own.
     pub fn add(&self, taken: Taken) {
+        if self.running() {
+            dom::say("status", "Cancel the run first, then add files.");
+            return;
+        }
+        let held: Vec<Given> = {
+            let state = self.0.borrow();
+            let paths = state.files.iter().map(|f| f.path.as_str()).collect();
+            let of = |t: &Given| arrivals::namesakes(&t.path, &paths);
+            let names: HashSet<String> = taken.files.iter().flat_map(of).collect();
+            state.files.iter().filter(|f| names.contains(&f.path)).cloned().collect()
+        };
+        if held.is_empty() {
+            self.admit(taken);
+            return;
+        }
+        let app = self.clone();
+        spawn_local(async move {
+            for old in held {
+                if !old.readable().await {
+                    app.0.borrow_mut().files.retain(|f| f.blob != old.blob);
+                }
+            }
+            app.admit(taken);
+        });
+    }
+
+    fn admit(&self, taken: Taken) {
         if self.running() {
             dom::say("status", "Cancel the run first, then add files.");
             return;
         }
         {
             let mut state = self.0.borrow_mut();
-            for file in taken.files {
+            let paths: Vec<String> = taken.files.iter().map(|f| f.path.clone()).collect();
+            let names = arrivals::names(&paths, |i, name| {
+                let given = Given { path: name.to_owned(), ..taken.files[i].clone() };
+                state.files.iter().any(|f| f.path == name && !f.is(&given))
+            });
+            for (file, path) in taken.files.into_iter().zip(names) {
+                let file = Given { path, ..file };
                 match state.files.iter_mut().find(|f| f.is(&file)) {
                     Some(old) => *old = file,
                     None => state.files.push(file),

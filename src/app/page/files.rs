@@ -21,17 +21,30 @@ pub struct Given {
     pub path: String,
     /// Its content, not read.
     pub blob: Blob,
+    /// When it was last changed, in milliseconds, where it is a file on disk.
+    pub modified: Option<f64>,
 }
 
 impl Given {
     /// `file` under `path`.
     pub fn new(path: String, file: File) -> Self {
-        Self { path, blob: file.into() }
+        let modified = Some(file.last_modified());
+        Self { path, blob: file.into(), modified }
     }
 
-    /// Whether this is the same file given again.
+    /// Whether this is the same file given again, as far as a browser can tell.
     pub fn is(&self, other: &Self) -> bool {
-        self.path == other.path && self.blob.size() == other.blob.size()
+        self.path == other.path
+            && self.blob.size() == other.blob.size()
+            && self.modified == other.modified
+    }
+
+    /// Whether it can still be read: browsers refuse a file that has changed.
+    pub async fn readable(&self) -> bool {
+        match self.blob.slice_with_f64_and_f64(0.0, 1.0) {
+            Ok(slice) => JsFuture::from(slice.array_buffer()).await.is_ok(),
+            Err(_) => false,
+        }
     }
 }
 
