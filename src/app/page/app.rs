@@ -92,50 +92,55 @@ impl App {
             dom::say("status", "Cancel the run first, then add files.");
             return;
         }
-        let held: Vec<Given> = {
-            let state = self.0.borrow();
-            let paths = state.files.iter().map(|f| f.path.as_str()).collect();
-            let of = |t: &Given| arrivals::namesakes(&t.path, &paths);
-            let names: HashSet<String> = taken.files.iter().flat_map(of).collect();
-            state.files.iter().filter(|f| names.contains(&f.path)).cloned().collect()
-        };
-        if held.is_empty() {
-            self.admit(taken);
-            return;
-        }
         let app = self.clone();
         spawn_local(async move {
-            for old in held {
-                if !old.readable().await {
-                    app.0.borrow_mut().files.retain(|f| f.blob != old.blob);
-                }
+            app.0.borrow_mut().taking.extend(taken.problems);
+            // Files of one name in one drop come one after the other.
+            let mut left = taken.files;
+            while !left.is_empty() {
+                let mut paths = HashSet::new();
+                let (round, later) = left.into_iter().partition(|f| paths.insert(f.path.clone()));
+                left = later;
+                app.admit(round).await;
             }
-            app.admit(taken);
+            app.inspect();
         });
     }
 
-    fn admit(&self, taken: Taken) {
-        if self.running() {
-            dom::say("status", "Cancel the run first, then add files.");
-            return;
-        }
-        {
-            let mut state = self.0.borrow_mut();
-            let paths: Vec<String> = taken.files.iter().map(|f| f.path.clone()).collect();
-            let names = arrivals::names(&paths, |i, name| {
-                let given = Given { path: name.to_owned(), ..taken.files[i].clone() };
-                state.files.iter().any(|f| f.path == name && !f.is(&given))
-            });
-            for (file, path) in taken.files.into_iter().zip(names) {
-                let file = Given { path, ..file };
-                match state.files.iter_mut().find(|f| f.is(&file)) {
-                    Some(old) => *old = file,
-                    None => state.files.push(file),
+    /// Takes in `given`, no two of one path.
+    async fn admit(&self, given: Vec<Given>) {
+        let held: Vec<Given> = {
+            let state = self.0.borrow();
+            let paths = state.files.iter().map(|f| f.path.as_str()).collect();
+            let of = |g: &Given| arrivals::namesakes(&g.path, &paths);
+            let names: HashSet<String> = given.iter().flat_map(of).collect();
+            state.files.iter().filter(|f| names.contains(&f.path)).cloned().collect()
+        };
+        // The names under which each is there already.
+        let mut known: Vec<HashSet<String>> = vec![HashSet::new(); given.len()];
+        for old in held {
+            if !old.readable().await {
+                self.0.borrow_mut().files.retain(|f| f.blob != old.blob);
+                continue;
+            }
+            for (file, known) in given.iter().zip(&mut known) {
+                if file.same_content(&old).await {
+                    known.insert(old.path.clone());
                 }
             }
-            state.taking.extend(taken.problems);
         }
-        self.inspect();
+        let mut state = self.0.borrow_mut();
+        let paths: Vec<String> = given.iter().map(|f| f.path.clone()).collect();
+        let names = arrivals::names(&paths, |i, name| {
+            !known[i].contains(name) && state.files.iter().any(|f| f.path == name)
+        });
+        for (file, path) in given.into_iter().zip(names) {
+            let file = Given { path, ..file };
+            match state.files.iter_mut().find(|f| f.path == file.path) {
+                Some(old) => *old = file,
+                None => state.files.push(file),
+            }
+        }
     }
 
     /// Asks the worker what the files and the pasted text are.

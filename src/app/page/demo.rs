@@ -79,7 +79,7 @@ pub async fn bases(manifest: &Manifest) -> Result<Vec<Given>> {
                 true => file.clone(),
                 false => format!("{}/{file}", base.label),
             };
-            out.push(Given { path, blob: blob(file).await?, modified: None });
+            out.push(Given { path, blob: blob(file).await? });
         }
     }
     Ok(out)
@@ -91,7 +91,7 @@ pub async fn bases(manifest: &Manifest) -> Result<Vec<Given>> {
 /// As [`manifest`].
 pub async fn samples(suspect: &Suspect) -> Result<Given> {
     let blob = blob(&suspect.file).await?;
-    Ok(Given { path: suspect.file.clone(), blob, modified: None })
+    Ok(Given { path: suspect.file.clone(), blob })
 }
 
 async fn blob(file: &str) -> Result<Blob> {

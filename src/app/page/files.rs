@@ -21,30 +21,44 @@ pub struct Given {
     pub path: String,
     /// Its content, not read.
     pub blob: Blob,
-    /// When it was last changed, in milliseconds, where it is a file on disk.
-    pub modified: Option<f64>,
 }
 
 impl Given {
     /// `file` under `path`.
     pub fn new(path: String, file: File) -> Self {
-        let modified = Some(file.last_modified());
-        Self { path, blob: file.into(), modified }
+        Self { path, blob: file.into() }
     }
 
-    /// Whether this is the same file given again, as far as a browser can tell.
-    pub fn is(&self, other: &Self) -> bool {
-        self.path == other.path
-            && self.blob.size() == other.blob.size()
-            && self.modified == other.modified
+    /// Whether both hold the same bytes. Names, lengths and times cannot tell:
+    /// two models from archives may agree in all three. Read piece by piece up
+    /// to the first difference.
+    pub async fn same_content(&self, other: &Self) -> bool {
+        const PIECE: f64 = (4 << 20) as f64;
+        let size = self.blob.size();
+        if size != other.blob.size() {
+            return false;
+        }
+        let mut at = 0.0;
+        while at < size {
+            let to = (at + PIECE).min(size);
+            match (self.bytes(at, to).await, other.bytes(at, to).await) {
+                (Some(a), Some(b)) if a == b => at = to,
+                _ => return false,
+            }
+        }
+        true
+    }
+
+    /// The bytes from `from` to `to`, where they can still be read.
+    async fn bytes(&self, from: f64, to: f64) -> Option<Vec<u8>> {
+        let slice = self.blob.slice_with_f64_and_f64(from, to).ok()?;
+        let buffer = JsFuture::from(slice.array_buffer()).await.ok()?;
+        Some(js_sys::Uint8Array::new(&buffer).to_vec())
     }
 
     /// Whether it can still be read: browsers refuse a file that has changed.
     pub async fn readable(&self) -> bool {
-        match self.blob.slice_with_f64_and_f64(0.0, 1.0) {
-            Ok(slice) => JsFuture::from(slice.array_buffer()).await.is_ok(),
-            Err(_) => false,
-        }
+        self.bytes(0.0, 1.0).await.is_some()
     }
 }
 
