@@ -92,6 +92,14 @@ impl App {
             dom::say("status", "Cancel the run first, then add files.");
             return;
         }
+        {
+            // Nothing runs on part of what was given: the answer to come is outdated, and
+            // the button waits for the next.
+            let mut state = self.0.borrow_mut();
+            state.number += 1;
+            state.inspecting = true;
+        }
+        dom::enable("run", false);
         let app = self.clone();
         spawn_local(async move {
             app.0.borrow_mut().taking.extend(taken.problems);

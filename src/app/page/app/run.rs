@@ -14,7 +14,7 @@ use web_sys::{HtmlInputElement, HtmlProgressElement};
 impl App {
     /// Ranks what is loaded.
     pub fn run(&self) {
-        if self.running() {
+        if self.running() || self.0.borrow().inspecting {
             return;
         }
         let asked = parameters().and_then(|parameters| {
