@@ -14,6 +14,7 @@ pub mod evidence;
 pub mod formats;
 pub mod job;
 pub mod report;
+pub mod responses;
 pub mod samples;
 pub mod source;
 pub mod tokenizer;

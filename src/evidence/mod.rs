@@ -5,6 +5,7 @@ mod combined;
 mod opening;
 mod perplexity;
 pub mod stats;
+pub mod text;
 
 pub use combined::ERROR;
 

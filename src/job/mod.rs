@@ -209,9 +209,8 @@ mod tests {
 
     #[test]
     fn spreads_over_the_whole_input() {
-        let all: Vec<Sample> = (0..10)
-            .map(|i| Sample { prompt: None, response: i.to_string(), origin: String::new() })
-            .collect();
+        let all: Vec<Sample> =
+            (0..10).map(|i| Sample::new(None, i.to_string(), String::new())).collect();
         let taken: Vec<String> = spread(&all, 4).into_iter().map(|s| s.response).collect();
         assert_eq!(taken, ["0", "2", "5", "7"]);
         assert_eq!(spread(&all, 99).len(), 10);

@@ -74,24 +74,27 @@ impl Fault {
 #[derive(Default)]
 pub struct Collector {
     samples: Vec<Sample>,
+    blank: Vec<Sample>,
     faults: Vec<(Fault, usize, Vec<String>)>,
     seen: HashSet<[u8; 32]>,
 }
 
 impl Collector {
     /// Takes one row in, or counts why not.
-    pub fn add(&mut self, prompt: Option<String>, response: String, origin: String) {
-        let prompt = prompt.filter(|p| !p.trim().is_empty());
-        if response.trim().is_empty() {
-            self.fault(Fault::Empty, origin);
-        } else if response.len().max(prompt.as_ref().map_or(0, String::len)) > MAX_TEXT {
-            self.fault(Fault::Long, origin);
-        } else if self.samples.len() >= MAX_ROWS {
-            self.fault(Fault::Limit, origin);
-        } else if !self.seen.insert(digest(prompt.as_deref(), &response)) {
-            self.fault(Fault::Duplicate, origin);
+    pub fn add(&mut self, mut sample: Sample) {
+        sample.prompt = sample.prompt.filter(|p| !p.trim().is_empty());
+        let prompt = sample.prompt.as_ref().map_or(0, String::len);
+        if sample.response.len().max(prompt) > MAX_TEXT {
+            self.fault(Fault::Long, sample.origin);
+        } else if self.samples.len() + self.blank.len() >= MAX_ROWS {
+            self.fault(Fault::Limit, sample.origin);
+        } else if sample.response.trim().is_empty() {
+            self.fault(Fault::Empty, sample.origin.clone());
+            self.blank.push(sample);
+        } else if !self.seen.insert(digest(&sample)) {
+            self.fault(Fault::Duplicate, sample.origin);
         } else {
-            self.samples.push(Sample { prompt, response, origin });
+            self.samples.push(sample);
         }
     }
 
@@ -121,9 +124,9 @@ impl Collector {
                 self.count(fault, note.count, note.places);
             }
         }
-        for s in part.samples {
-            self.add(s.prompt, s.response, s.origin);
-        }
+        // Counted already where they were read.
+        self.blank.extend(part.blank);
+        part.samples.into_iter().for_each(|s| self.add(s));
     }
 
     /// The samples and the notes.
@@ -135,16 +138,19 @@ impl Collector {
             count,
             places,
         };
-        Samples { samples: self.samples, notes: self.faults.into_iter().map(note).collect() }
+        let notes = self.faults.into_iter().map(note).collect();
+        Samples { samples: self.samples, blank: self.blank, notes }
     }
 }
 
 /// What makes two samples the same.
-fn digest(prompt: Option<&str>, response: &str) -> [u8; 32] {
+fn digest(sample: &Sample) -> [u8; 32] {
     let mut hash = Sha256::new();
-    let prompt = prompt.unwrap_or_default();
-    hash.update((prompt.len() as u64).to_le_bytes());
-    hash.update(prompt);
-    hash.update(response);
+    for text in [&sample.model, &sample.prompt] {
+        let text = text.as_deref().unwrap_or_default();
+        hash.update((text.len() as u64).to_le_bytes());
+        hash.update(text);
+    }
+    hash.update(&sample.response);
     hash.finalize().into()
 }

@@ -21,6 +21,12 @@ pub const RESPONSES: &[&str] = &[
 /// Names of lists of chat messages; compared without case.
 pub const CONVERSATIONS: &[&str] = &["messages", "conversation", "conversations"];
 
+/// Names of the model that wrote a response, the likeliest first; compared without case.
+pub const MODELS: &[&str] = &["model", "model_name", "model_id", "generator", "writer"];
+
+/// Names of the set that a prompt belongs to; compared without case.
+pub const SETS: &[&str] = &["prompt_set", "strategy", "set"];
+
 fn among(name: &str, list: &[&str]) -> bool {
     list.iter().any(|n| n.eq_ignore_ascii_case(name.trim()))
 }

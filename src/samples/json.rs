@@ -1,7 +1,7 @@
 //! Samples in JSON and JSON Lines.
 
 use super::collect::{Collector, Fault};
-use super::fields;
+use super::{Sample, fields};
 use serde_json::{Map, Value};
 
 type Object = Map<String, Value>;
@@ -16,7 +16,7 @@ pub fn document(value: Value, name: &str, out: &mut Collector) {
         Value::Object(object) => {
             if let Some(rows) = columns(&object) {
                 for (i, (prompt, response)) in rows.into_iter().enumerate() {
-                    out.add(prompt, response, format!("{name} item {}", i + 1));
+                    out.add(Sample::new(prompt, response, format!("{name} item {}", i + 1)));
                 }
             } else if response(&object).is_some() || conversation(&object).is_some() {
                 row(Value::Object(object), &format!("{name} item 1"), 0, out);
@@ -50,19 +50,19 @@ pub fn lines(text: &str, name: &str, out: &mut Collector) {
 /// One row: a response alone, an object of fields, or a list of these.
 fn row(value: Value, origin: &str, depth: usize, out: &mut Collector) {
     match value {
-        Value::String(text) => out.add(None, text, origin.to_owned()),
+        Value::String(text) => out.add(Sample::new(None, text, origin.to_owned())),
         Value::Array(rows) if depth < MAX_DEPTH => {
             rows.into_iter().for_each(|r| row(r, origin, depth + 1, out));
         }
         Value::Object(object) => match (response(&object), conversation(&object)) {
             (Some(Value::String(text)), _) => {
-                out.add(prompt(&object), text.clone(), origin.to_owned());
+                out.add(sample(&object, text, origin));
             }
             (Some(Value::Array(several)), _) if !several.is_empty() => {
                 for text in several {
                     match text {
                         Value::String(s) => {
-                            out.add(prompt(&object), s.clone(), origin.to_owned());
+                            out.add(sample(&object, s, origin));
                         }
                         _ => out.fault(Fault::Missing, origin.to_owned()),
                     }
@@ -82,6 +82,19 @@ fn field<'a>(object: &'a Object, names: &[&str]) -> Option<&'a Value> {
         found.map(|(_, v)| v).filter(|v| !v.is_null())
     };
     names.iter().find_map(find)
+}
+
+/// A row's response with what else the row says.
+fn sample(object: &Object, response: &str, origin: &str) -> Sample {
+    let name = |names: &[&str]| match field(object, names) {
+        Some(Value::String(s)) if !s.trim().is_empty() => Some(s.trim().to_owned()),
+        Some(Value::Number(n)) => Some(n.to_string()),
+        _ => None,
+    };
+    let mut sample = Sample::new(prompt(object), response.to_owned(), origin.to_owned());
+    sample.model = name(fields::MODELS);
+    sample.set = name(fields::SETS);
+    sample
 }
 
 fn response(object: &Object) -> Option<&Value> {
@@ -117,7 +130,7 @@ fn chat(messages: &[Value], origin: &str, out: &mut Collector) {
         match role.map(str::to_ascii_lowercase).as_deref() {
             Some("assistant" | "gpt" | "bot" | "model" | "chatgpt") => {
                 answers += 1;
-                out.add(asked.take(), content, origin.to_owned());
+                out.add(Sample::new(asked.take(), content, origin.to_owned()));
             }
             Some("user" | "human" | "prompter") => asked = Some(content),
             _ => {}

@@ -11,15 +11,28 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::source::{Source, read_vec};
 use collect::{Collector, Fault};
 
-/// One response of the suspect.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+/// One response of a model.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Sample {
     /// The prompt, where one is known.
     pub prompt: Option<String>,
-    /// What the suspect wrote.
+    /// What the model wrote.
     pub response: String,
     /// Where it came from: file name and line or row (1-based).
     pub origin: String,
+    /// Which model wrote it, where a column says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// Which set the prompt belongs to, where a column says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub set: Option<String>,
+}
+
+impl Sample {
+    /// A response without a model's name.
+    pub fn new(prompt: Option<String>, response: String, origin: String) -> Self {
+        Self { prompt, response, origin, ..Self::default() }
+    }
 }
 
 /// Something that was counted and set aside or repaired rather than dropped in silence.
@@ -40,6 +53,10 @@ pub struct Note {
 pub struct Samples {
     /// Usable samples, in input order.
     pub samples: Vec<Sample>,
+    /// Samples with an empty response, in input order: nothing to score, but
+    /// saying nothing is a habit too, and the text methods count it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub blank: Vec<Sample>,
     /// Counted irregularities.
     pub notes: Vec<Note>,
 }

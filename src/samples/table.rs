@@ -1,7 +1,7 @@
 //! Samples in CSV and TSV, and in plain text.
 
 use super::collect::{Collector, Fault};
-use super::fields;
+use super::{Sample, fields};
 use crate::error::{Error, ErrorKind, Result};
 
 /// How a table is laid out.
@@ -74,6 +74,7 @@ fn records(
 pub fn read(text: &str, layout: Layout, name: &str, out: &mut Collector) -> Result<()> {
     let mut rows = records(text, layout.delimiter);
     let (mut prompts, mut response, mut columns) = (vec![0], 1, 2);
+    let (mut model, mut set) = (None, None);
     if layout.header {
         let Some(Ok(head)) = rows.next() else { return Ok(()) };
         let find = |n: &&str| head.iter().position(|f| f.trim().eq_ignore_ascii_case(n));
@@ -87,6 +88,8 @@ pub fn read(text: &str, layout: Layout, name: &str, out: &mut Collector) -> Resu
             .hint("name the column with the suspect's text \"response\", and the one with its prompt \"prompt\"")
         })?;
         prompts = fields::PROMPTS.iter().filter_map(find).collect();
+        model = fields::MODELS.iter().find_map(find);
+        set = fields::SETS.iter().find_map(find);
         columns = head.len();
     }
     for row in rows {
@@ -103,7 +106,12 @@ pub fn read(text: &str, layout: Layout, name: &str, out: &mut Collector) -> Resu
         let filled = |i: &usize| row.get(*i).filter(|p| !p.trim().is_empty());
         let prompt = prompts.iter().find_map(filled).map(str::to_owned);
         match row.get(response) {
-            Some(text) => out.add(prompt, text.to_owned(), origin),
+            Some(text) => {
+                let mut sample = Sample::new(prompt, text.to_owned(), origin);
+                sample.model = model.as_ref().and_then(filled).map(str::to_owned);
+                sample.set = set.as_ref().and_then(filled).map(str::to_owned);
+                out.add(sample);
+            }
             None => out.fault(Fault::Missing, origin),
         }
     }
@@ -121,7 +129,7 @@ pub fn paragraphs(text: &str, name: &str, out: &mut Collector) {
             }
             open.push(line);
         } else if !open.is_empty() {
-            out.add(None, open.join("\n"), format!("{name} line {start}"));
+            out.add(Sample::new(None, open.join("\n"), format!("{name} line {start}")));
             open.clear();
         }
     }

@@ -130,6 +130,7 @@ pub fn report(labels: &[&str], responses: &[(Option<&str>, &str)], answer: Answe
                     prompt: prompt.map(Into::into),
                     response: (*response).into(),
                     origin: format!("suspect.jsonl line {}", i + 1),
+                    ..Sample::default()
                 },
                 scores: (0..n)
                     .map(|c| (c != 2 || i != 0).then(|| score(response, ((i + c) % 3) as f32 * 0.5)))
