@@ -8,8 +8,14 @@
 //! that a classifier is a file that knows nothing of knowledge levels or
 //! input representations.
 
+pub mod bleu;
+pub mod edit;
+pub mod exact;
 pub mod examples;
+pub mod first;
 pub mod logistic;
+pub mod same;
+pub mod tfidf;
 
 use crate::error::Result;
 
