@@ -8,6 +8,7 @@
 //! [`report`] → [`app`]. DESIGN.md says why.
 
 pub mod app;
+pub mod bench;
 pub mod decoder;
 pub mod error;
 pub mod evidence;

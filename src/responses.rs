@@ -53,6 +53,40 @@ pub fn by_model(samples: &Samples, unnamed: &str) -> Result<Vec<Group>> {
     Ok(groups)
 }
 
+/// The models whose responses several files hold, with what was noticed and
+/// what could not be used. Rows without a model belong to `unnamed`, or, where
+/// that is `None`, to a model of their file's name. Files that name the same
+/// model are one model's.
+pub fn of_files(
+    mut files: Vec<(String, Samples)>,
+    unnamed: Option<&str>,
+) -> (Vec<Group>, Vec<Note>, Vec<Error>) {
+    let mut groups: Vec<Group> = vec![];
+    let (mut notes, mut problems) = (vec![], vec![]);
+    if let Some(name) = unnamed {
+        // Duplicates count across the files, too.
+        let all = crate::samples::merge(files.drain(..).map(|(_, s)| s).collect());
+        files.push((name.into(), all));
+    }
+    for (name, samples) in files {
+        let stem = name.rsplit('/').next().unwrap_or(&name);
+        let stem = stem.rsplit_once('.').map_or(stem, |(s, _)| s);
+        match by_model(&samples, stem) {
+            Ok(found) => {
+                notes.extend(samples.notes);
+                for group in found {
+                    match groups.iter_mut().find(|g| g.label == group.label) {
+                        Some(old) => old.samples.extend(group.samples),
+                        None => groups.push(group),
+                    }
+                }
+            }
+            Err(e) => problems.push(e.in_file(name)),
+        }
+    }
+    (groups, notes, problems)
+}
+
 /// One prompt.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Column {

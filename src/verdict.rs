@@ -1,6 +1,6 @@
 //! From per-sample evidence to one answer with its uncertainty.
 
-use crate::evidence::{ERROR, Finding, Observations};
+use crate::evidence::{Finding, Observations};
 use crate::report::figures;
 use crate::report::{Answer, Verdict};
 
@@ -34,10 +34,10 @@ pub fn verdict(labels: &[String], findings: &[Finding], seen: &Observations<'_>)
         };
     };
     let label = &labels[best.candidate];
-    let samples = seen.common().len();
+    let samples = if seen.scored() { seen.common().len() } else { seen.samples.len() };
     let mut warnings = finding.warnings.clone();
     // At its ceiling the interval has no width, which must not read as certainty.
-    let ceiling = 1.0 - ERROR + ERROR / labels.len() as f64;
+    let ceiling = 1.0 - finding.error + finding.error / labels.len() as f64;
     let capped = if ceiling - best.probability < 1e-3 {
         "; the method's own error allows no more"
     } else {

@@ -17,6 +17,7 @@ use basetrace::decoder::kernels::{Matrix, dot, layer_norm, math, matmul, rms_nor
 use basetrace::decoder::{Model, Sampling};
 use basetrace::formats::gather;
 use basetrace::job::{Job, Parameters, run};
+use basetrace::responses::by_model;
 use basetrace::samples::parse;
 use basetrace::source::{MemorySource, SharedSource, sha256};
 use candle_core::quantized::{GgmlDType, QTensor};
@@ -235,12 +236,11 @@ fn a_whole_run() {
     assert_eq!(samples.samples.len(), 3);
     let job = Job {
         candidates: gathered.candidates,
-        samples,
-        sample_sources: vec![],
-        problems: vec![],
+        suspects: by_model(&samples, "suspect").unwrap(),
         parameters: Parameters { max_new_tokens: 8, bootstrap: 100, ..Parameters::default() },
+        ..Job::default()
     };
-    let report = run(&job, &mut |_| {}).unwrap();
+    let report = run(&job, &mut |_| {}).unwrap().remove(0);
     assert_eq!(report.problems, []);
     let bytes = serde_json::to_vec(&(&report.candidates, &report.samples, &report.levels)).unwrap();
     compare(&[("run".to_owned(), hash(bytes))], &[("run", "91462fc7e2381666")]);

@@ -1,6 +1,8 @@
 //! The native command: arguments and files in, a report and an exit code out.
 
+mod bench;
 mod progress;
+mod texts;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::formats::{Archive, CandidateFiles, gather};
@@ -52,6 +54,8 @@ enum Command {
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
     },
+    /// Measure the text methods on suspects whose bases are known
+    Bench(bench::Bench),
     /// Train and measure the toy zoo
     #[cfg(feature = "zoo")]
     #[command(disable_help_flag = true)]
@@ -64,12 +68,26 @@ enum Command {
 
 #[derive(Args)]
 struct Rank {
-    /// A candidate: a GGUF file or a Hugging Face folder; may be repeated
+    /// A candidate: a GGUF file, a Hugging Face folder, or a file of its responses
+    /// (with a model column, of several candidates); may be repeated
     #[arg(long = "candidate", short, required = true, value_name = "PATH", num_args = 1..)]
     candidates: Vec<PathBuf>,
-    /// The suspect's text: JSONL, JSON, CSV, TSV or plain; - is standard input
+    /// The suspect's text: JSONL, JSON, CSV, TSV or plain; - is standard input.
+    /// With a model column it may hold several suspects
     #[arg(long, short, required = true, value_name = "FILE", num_args = 1..)]
     samples: Vec<PathBuf>,
+    /// Responses of known fine-tunes to learn from, with a model column
+    #[arg(long, value_name = "FILE", requires = "truth")]
+    labelled: Option<PathBuf>,
+    /// JSON object that names the candidate of each labelled fine-tune
+    #[arg(long, value_name = "FILE", requires = "labelled")]
+    truth: Option<PathBuf>,
+    /// Whom the text classifiers know: all candidates, or one at a time
+    #[arg(long, value_enum, default_value_t = texts::Level::Universal)]
+    knowledge: texts::Level,
+    /// What the text classifiers read
+    #[arg(long, value_enum, default_value_t = texts::Reads::Response)]
+    representation: texts::Reads,
     /// Print the report as JSON instead of text
     #[arg(long)]
     json: bool,
@@ -124,6 +142,7 @@ pub fn main() -> u8 {
     let done = match cli.command {
         Command::Rank(args) => rank(&args),
         Command::Inspect { files } => inspect(&files),
+        Command::Bench(args) => bench::bench(&args),
         #[cfg(feature = "zoo")]
         Command::Zoo { args } => zoo(args),
     };
@@ -155,6 +174,8 @@ fn rank(args: &Rank) -> Result<u8> {
         temperature: args.temperature,
         top_p: args.top_p,
         bootstrap: args.bootstrap,
+        knowledge: args.knowledge.into(),
+        representation: args.representation.into(),
     };
     if let Err(e) = parameters.check() {
         say("error", &e);
@@ -164,41 +185,78 @@ fn rank(args: &Rank) -> Result<u8> {
     outputs.into_iter().flatten().try_for_each(|p| writable(p))?;
 
     let mut problems = vec![];
-    let (candidates, stray) = open(&args.candidates, &mut problems);
-    for source in stray {
-        problems.push(
-            Error::new(ErrorKind::Mismatch, "holds text samples, not a model")
-                .in_file(source.name())
-                .hint("give it with --samples"),
-        );
-    }
-    let (samples, sample_sources) = read_samples(&args.samples, &mut problems);
+    let (candidates, written) = open(&args.candidates, &mut problems);
+    let mut given = texts::Given::default();
+    let texts = given.groups("candidate responses", None, &written, &mut problems);
+    let suspects = given.groups(
+        "samples",
+        Some("suspect"),
+        &sources(&args.samples, &mut problems),
+        &mut problems,
+    );
+    let labelled = match &args.labelled {
+        Some(path) => {
+            let rows = given.groups(
+                "labelled fine-tunes",
+                None,
+                &sources(std::slice::from_ref(path), &mut problems),
+                &mut problems,
+            );
+            texts::labelled(rows, args.truth.as_deref(), &mut problems)
+        }
+        None => vec![],
+    };
     problems.iter().for_each(|p| say("problem", p));
     let usable = |missing: bool, what: &str, hint: &str| {
         if missing { Err(Error::new(ErrorKind::Missing, what).hint(hint)) } else { Ok(()) }
     };
-    usable(candidates.is_empty(), "no usable candidate", "see the problems above")?;
-    usable(samples.samples.is_empty(), "no usable sample", "see the problems above")?;
+    usable(
+        candidates.is_empty() && texts.is_empty(),
+        "no usable candidate",
+        "see the problems above",
+    )?;
+    usable(suspects.is_empty(), "no usable sample", "see the problems above")?;
 
     let known = problems.len();
-    let job = Job { candidates, samples, sample_sources, problems, parameters };
+    let job = Job {
+        candidates,
+        texts,
+        labelled,
+        suspects,
+        notes: given.notes,
+        sources: given.sources,
+        problems,
+        parameters,
+    };
     let mut bar = Bar::new(!args.quiet && std::io::stderr().is_terminal());
-    let report = crate::job::run(&job, &mut |p| bar.show(p));
+    let reports = crate::job::run(&job, &mut |p| bar.show(p));
     bar.clear();
-    let report = report?;
-    report.problems.iter().skip(known).for_each(|p| say("problem", p));
+    let reports = reports?;
+    let mut said: Vec<&Error> = vec![];
+    for p in reports.iter().flat_map(|r| r.problems.iter().skip(known)) {
+        if !said.contains(&p) {
+            say("problem", p);
+            said.push(p);
+        }
+    }
 
     // The answer first: a full disk must not cost the user the run.
-    print(&if args.json { json::write(&report)? } else { text::write(&report) })?;
-    write_files(args, &report)?;
-    Ok(match report.verdict.answer {
-        Answer::Attributed => 0,
-        Answer::Undetermined => 3,
-        Answer::NoneOfThese => 4,
+    print(&if args.json { json::write_all(&reports)? } else { text::write_all(&reports) })?;
+    for (i, report) in reports.iter().enumerate() {
+        write_files(args, report, (reports.len() > 1).then_some(i + 1))?;
+    }
+    let answers: Vec<Answer> = reports.iter().map(|r| r.verdict.answer).collect();
+    Ok(if answers.iter().all(|a| *a == Answer::Attributed) {
+        0
+    } else if answers.iter().all(|a| *a == Answer::NoneOfThese) {
+        4
+    } else {
+        3
     })
 }
 
-fn write_files(args: &Rank, report: &Report) -> Result<()> {
+/// Writes the files asked for; of several suspects each gets its `number` before the ending.
+fn write_files(args: &Rank, report: &Report, number: Option<usize>) -> Result<()> {
     type Write = fn(&Report) -> Result<String>;
     let forms: [(&Option<PathBuf>, Write); 4] = [
         (&args.out_json, json::write),
@@ -209,6 +267,10 @@ fn write_files(args: &Rank, report: &Report) -> Result<()> {
     let mut first = Ok(());
     for (path, form) in forms {
         let Some(path) = path else { continue };
+        let path = &match number {
+            Some(n) => numbered(path, n),
+            None => path.clone(),
+        };
         let written = form(report)
             .and_then(|content| std::fs::write(path, content).map_err(|e| cannot_write(path, &e)));
         // The other files are still wanted; the first error decides the exit code.
@@ -217,6 +279,13 @@ fn write_files(args: &Rank, report: &Report) -> Result<()> {
         }
     }
     first
+}
+
+/// `a/report.html` becomes `a/report-2.html`.
+fn numbered(path: &Path, n: usize) -> PathBuf {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    let ending = path.extension().map_or(String::new(), |e| format!(".{}", e.to_string_lossy()));
+    path.with_file_name(format!("{stem}-{n}{ending}"))
 }
 
 fn cannot_write(path: &Path, e: &std::io::Error) -> Error {
@@ -369,11 +438,9 @@ fn walk(
     }
 }
 
-fn read_samples(
-    paths: &[PathBuf],
-    problems: &mut Vec<Error>,
-) -> (crate::samples::Samples, Vec<SharedSource>) {
-    let (mut parts, mut sources) = (vec![], vec![]);
+/// Opens files of samples; what cannot be opened is added to `problems`.
+fn sources(paths: &[PathBuf], problems: &mut Vec<Error>) -> Vec<SharedSource> {
+    let mut sources = vec![];
     for (path, name) in paths.iter().zip(names(paths)) {
         let opened: Result<SharedSource> = if path.as_os_str() == "-" {
             stdin()
@@ -382,15 +449,12 @@ fn read_samples(
         } else {
             FileSource::open(path, name).map(|s| Rc::new(s) as SharedSource)
         };
-        match opened.and_then(|s| Ok((crate::samples::read(s.as_ref())?, s))) {
-            Ok((read, source)) => {
-                parts.push(read);
-                sources.push(source);
-            }
+        match opened {
+            Ok(source) => sources.push(source),
             Err(e) => problems.push(e),
         }
     }
-    (crate::samples::merge(parts), sources)
+    sources
 }
 
 fn stdin() -> Result<SharedSource> {

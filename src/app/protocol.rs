@@ -6,8 +6,9 @@
 use crate::error::Error;
 use crate::job::{Parameters, Progress};
 use crate::report::Report;
-use crate::samples::Note;
+use crate::samples::{Note, Samples};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// What the page asks of the worker.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -36,6 +37,35 @@ pub struct Inputs {
     pub paths: Vec<String>,
     /// Text typed or pasted as samples; perhaps empty.
     pub pasted: String,
+    /// Whose responses a file holds, where the user said so; by name of the file.
+    #[serde(default)]
+    pub roles: BTreeMap<String, Role>,
+}
+
+/// Whose responses a file holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// The suspect's, or several suspects'.
+    #[default]
+    Suspect,
+    /// Those of candidates, each known by its responses.
+    Candidate,
+}
+
+/// The role of each file of samples: as the user said, else by content. The
+/// first that names its models holds candidates, all others suspects.
+pub fn roles(files: &[(&str, &Samples)], said: &BTreeMap<String, Role>) -> Vec<Role> {
+    let taken = said.values().any(|r| *r == Role::Candidate);
+    let named = |s: &Samples| s.samples.iter().any(|s| s.model.is_some());
+    let first =
+        files.iter().position(|(name, s)| named(s) && !said.contains_key(*name)).filter(|_| !taken);
+    let role = |(i, (name, _)): (usize, &(&str, &Samples))| match said.get(*name) {
+        Some(role) => *role,
+        None if first == Some(i) => Role::Candidate,
+        None => Role::Suspect,
+    };
+    files.iter().enumerate().map(role).collect()
 }
 
 /// Name under which pasted text stands among the sample files.
@@ -53,8 +83,8 @@ pub enum Reply {
     Progress(Progress),
     /// A run came to its end.
     Done {
-        /// What it found.
-        report: Box<Report>,
+        /// What it found, for each suspect.
+        reports: Vec<Report>,
     },
     /// A run came to no result.
     Failed {
@@ -98,6 +128,10 @@ pub struct SamplesInfo {
     pub name: String,
     /// Usable samples in it.
     pub count: usize,
+    /// Whose responses it holds.
+    pub role: Role,
+    /// The models that its rows name.
+    pub models: Vec<String>,
     /// What was set aside or repaired.
     pub notes: Vec<Note>,
 }
@@ -105,12 +139,22 @@ pub struct SamplesInfo {
 impl Inspected {
     /// Whether there is something to rank and something to rank it by.
     pub fn can_run(&self) -> bool {
-        !self.candidates.is_empty() && !self.samples.is_empty()
+        self.ranked() > 0 && self.has(Role::Suspect)
+    }
+
+    fn has(&self, role: Role) -> bool {
+        self.samples.iter().any(|s| s.role == role)
+    }
+
+    /// How many candidates there are, by weights or by text.
+    pub fn ranked(&self) -> usize {
+        let texts = self.samples.iter().filter(|s| s.role == Role::Candidate);
+        self.candidates.len() + texts.map(|s| s.models.len().max(1)).sum::<usize>()
     }
 
     /// What is missing for a run, or for a useful one, in words.
     pub fn needs(&self) -> &'static str {
-        match (self.candidates.len(), self.samples.is_empty()) {
+        match (self.ranked(), !self.has(Role::Suspect)) {
             (0, true) => "Add candidate models and text of the suspect first.",
             (0, false) => "Add candidate models first.",
             (_, true) => "Add text of the suspect first.",
@@ -126,7 +170,11 @@ mod tests {
 
     #[test]
     fn messages_come_back_as_they_were() {
-        let inputs = Inputs { paths: vec!["a/b.gguf".into()], pasted: "x\n\ny".into() };
+        let inputs = Inputs {
+            paths: vec!["a/b.gguf".into()],
+            pasted: "x\n\ny".into(),
+            roles: [("r.jsonl".to_owned(), Role::Candidate)].into(),
+        };
         let parameters = Parameters { seed: (1 << 53) - 1, ..Default::default() };
         for request in [
             Request::Inspect { number: 7, inputs: inputs.clone() },
@@ -152,7 +200,14 @@ mod tests {
     fn what_is_missing_is_said() {
         let mut seen = Inspected::default();
         assert!(!seen.can_run() && seen.needs().contains("models and text"));
-        seen.samples.push(SamplesInfo { name: "s".into(), count: 1, notes: vec![] });
+        let samples = SamplesInfo {
+            name: "s".into(),
+            count: 1,
+            role: Role::Suspect,
+            models: vec![],
+            notes: vec![],
+        };
+        seen.samples.push(samples.clone());
         assert!(!seen.can_run() && seen.needs().contains("candidate"));
         let (label, family) = ("c".into(), "llama".into());
         let candidate = CandidateInfo { label, family, files: vec![], bytes: 0 };
@@ -160,5 +215,26 @@ mod tests {
         assert!(seen.can_run() && seen.needs().contains("one candidate"));
         seen.candidates.push(candidate);
         assert!(seen.can_run() && seen.needs().is_empty());
+        // Two candidates by their text do as well.
+        seen.candidates.clear();
+        let models = vec!["a".into(), "b".into()];
+        seen.samples.push(SamplesInfo { role: Role::Candidate, models, ..samples });
+        assert!(seen.can_run() && seen.needs().is_empty());
+    }
+
+    #[test]
+    fn the_first_file_that_names_models_holds_candidates() {
+        let read = |text: &str| crate::samples::parse("s", text.as_bytes()).unwrap();
+        let named = read("model,prompt,response\na,p,x\nb,p,y\n");
+        let plain = read("one\n\ntwo");
+        let files = [("plain", &plain), ("a", &named), ("b", &named)];
+        let of = |said: &[(&str, Role)]| {
+            roles(&files, &said.iter().map(|(n, r)| ((*n).to_owned(), *r)).collect())
+        };
+        use Role::{Candidate, Suspect};
+        assert_eq!(of(&[]), [Suspect, Candidate, Suspect]);
+        assert_eq!(of(&[("b", Candidate)]), [Suspect, Suspect, Candidate]);
+        assert_eq!(of(&[("a", Suspect)]), [Suspect, Suspect, Candidate]);
+        assert_eq!(of(&[("plain", Candidate), ("a", Candidate)]), [Candidate, Candidate, Suspect]);
     }
 }

@@ -4,12 +4,15 @@
 //! It does one request at a time and reads synchronously. To cancel, the page
 //! ends it and starts another.
 
-use super::protocol::{CandidateInfo, Inputs, Inspected, PASTED, Reply, Request, SamplesInfo};
+use super::protocol::{
+    CandidateInfo, Inputs, Inspected, PASTED, Reply, Request, Role, SamplesInfo, roles,
+};
 use crate::decoder::families;
 use crate::error::{Error, ErrorKind, Result};
 use crate::formats::{Archive, Gathered, gather};
 use crate::job::{self, Job, Progress};
 use crate::report::json;
+use crate::responses::{MAX_MODELS, of_files};
 use crate::samples::{self, Samples};
 use crate::source::{MemorySource, SharedSource, Source, past_end};
 use js_sys::{Array, Object, Reflect, Uint8Array};
@@ -55,24 +58,49 @@ fn answer(message: &JsValue) -> Result<()> {
         Request::Run { inputs, parameters } => {
             let given = Given::read(&inputs, blobs)?;
             // Better than that nothing is there: why it is not there any more.
-            if given.read.is_empty() || given.gathered.candidates.is_empty() {
+            let roles = given.roles(&inputs);
+            let lacks = |role| !roles.contains(&role);
+            let none = given.gathered.candidates.is_empty() && lacks(Role::Candidate);
+            if none || lacks(Role::Suspect) {
                 let gone = given.gathered.problems.iter().find(|p| p.kind() == ErrorKind::Read);
                 if let Some(gone) = gone {
                     return Err(gone.clone());
                 }
             }
             let mut clock = Clock::default();
+            let mut problems = given.gathered.problems;
+            let (mut sources, mut texts, mut suspects) = (vec![], vec![], vec![]);
+            for ((source, samples), role) in given.read.into_iter().zip(&roles) {
+                let (name, list) = match role {
+                    Role::Suspect => ("samples", &mut suspects),
+                    Role::Candidate => ("candidate responses", &mut texts),
+                };
+                list.push((source.name().to_owned(), samples));
+                sources.push((name.to_owned(), source));
+            }
+            let mut notes = vec![];
+            let mut group = |files, unnamed| {
+                let (groups, mut noted, mut faults) = of_files(files, unnamed);
+                notes.append(&mut noted);
+                problems.append(&mut faults);
+                groups
+            };
+            let texts = group(texts, None);
+            let suspects = group(suspects, Some("suspect"));
             let job = Job {
                 candidates: given.gathered.candidates,
-                sample_sources: given.read.iter().map(|(source, _)| source.clone()).collect(),
-                samples: samples::merge(given.read.into_iter().map(|(_, s)| s).collect()),
-                problems: given.gathered.problems,
+                texts,
+                suspects,
+                labelled: vec![],
+                notes,
+                sources,
+                problems,
                 parameters,
             };
-            let report = job::run(&job, &mut |progress| clock.tell(progress))?;
+            let reports = job::run(&job, &mut |progress| clock.tell(progress))?;
             // The same check as the export's: what cannot be written cannot be sent.
-            json::write(&report)?;
-            send(&Reply::Done { report: Box::new(report) });
+            json::write_all(&reports)?;
+            send(&Reply::Done { reports });
         }
     }
     Ok(())
@@ -85,6 +113,12 @@ struct Given {
 }
 
 impl Given {
+    /// Whose responses each of the files read holds.
+    fn roles(&self, inputs: &Inputs) -> Vec<Role> {
+        let files: Vec<(&str, &Samples)> = self.read.iter().map(|(f, s)| (f.name(), s)).collect();
+        roles(&files, &inputs.roles)
+    }
+
     fn read(inputs: &Inputs, blobs: Vec<Blob>) -> Result<Self> {
         if blobs.len() != inputs.paths.len() {
             return Err(Error::new(ErrorKind::Internal, "files and their names do not match")
@@ -114,6 +148,7 @@ impl Given {
 
 fn inspect(number: u32, inputs: &Inputs, blobs: Vec<Blob>) -> Result<Inspected> {
     let mut given = Given::read(inputs, blobs)?;
+    let roles = given.roles(inputs);
     let mut candidates = vec![];
     for c in &given.gathered.candidates {
         // An unsupported family is better named now than in the midst of a run.
@@ -128,18 +163,31 @@ fn inspect(number: u32, inputs: &Inputs, blobs: Vec<Blob>) -> Result<Inspected> 
             Err(e) => given.gathered.problems.push(e.in_file(&c.label)),
         }
     }
-    let sample = |(source, samples): (SharedSource, Samples)| SamplesInfo {
+    let sample = |((source, samples), role): ((SharedSource, Samples), Role)| SamplesInfo {
         name: source.name().to_owned(),
         count: samples.samples.len(),
+        role,
+        models: models(&samples),
         notes: samples.notes,
     };
     Ok(Inspected {
         number,
         candidates,
-        samples: given.read.into_iter().map(sample).collect(),
+        samples: given.read.into_iter().zip(roles).map(sample).collect(),
         problems: given.gathered.problems,
         ignored: given.gathered.ignored,
     })
+}
+
+/// The models that the rows name, in order, as many as a run tells apart.
+fn models(samples: &Samples) -> Vec<String> {
+    let mut out: Vec<String> = vec![];
+    for name in samples.samples.iter().filter_map(|s| s.model.as_ref()) {
+        if out.len() < MAX_MODELS && !out.contains(name) {
+            out.push(name.clone());
+        }
+    }
+    out
 }
 
 /// Sends `reply` to the page; one that cannot be sent becomes a failure that can.

@@ -77,6 +77,10 @@ impl Evidence for TokenCap {
         "token-limit"
     }
 
+    fn applies(&self, seen: &Observations<'_>) -> bool {
+        seen.scored()
+    }
+
     fn weigh(&self, seen: &Observations<'_>) -> Result<Finding> {
         let table = table(seen);
         let samples = table.first().map_or(0, Vec::len);
@@ -109,6 +113,7 @@ impl Evidence for TokenCap {
             none: none(best, unfinished(seen)),
             standings,
             warnings,
+            error: super::combined::ERROR,
         })
     }
 }

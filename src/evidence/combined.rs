@@ -27,6 +27,22 @@ pub(super) fn p_of_share(share: f64) -> f64 {
     (worse + 1) as f64 / (SHARES.len() + 1) as f64
 }
 
+/// How many samples count, and the log-odds on any resample of them.
+pub(super) fn logits(seen: &Observations<'_>) -> (usize, impl Fn(&[usize]) -> Vec<f64> + use<>) {
+    let (openings, lengths) = (opening::table(seen), cap::table(seen));
+    let samples = openings.first().map_or(0, Vec::len);
+    let logits = move |rows: &[usize]| -> Vec<f64> {
+        let shares: Vec<f64> = lengths.iter().map(|l| cap::share(l, rows)).collect();
+        let cut = shares.iter().any(|s| *s >= cap::CUT);
+        let of = |(o, share): (&Vec<f64>, f64)| {
+            opening::mean_over(o, rows) / opening::TEMPERATURE
+                + if cut { share / cap::TEMPERATURE } else { 0.0 }
+        };
+        openings.iter().zip(shares).map(of).collect()
+    };
+    (samples, logits)
+}
+
 /// Openings and token limit together.
 pub struct Combined;
 
@@ -35,27 +51,18 @@ impl Evidence for Combined {
         "combined"
     }
 
+    fn applies(&self, seen: &Observations<'_>) -> bool {
+        seen.scored()
+    }
+
     fn weigh(&self, seen: &Observations<'_>) -> Result<Finding> {
-        let (openings, lengths) = (opening::table(seen), cap::table(seen));
-        let samples = openings.first().map_or(0, Vec::len);
+        let (samples, logits) = logits(seen);
         if samples == 0 {
             return Err(Error::new(ErrorKind::Samples, "no sample was scored by every candidate")
                 .hint(
                     "add longer responses, or leave out the candidate that could not score them",
                 ));
         }
-        let logits = |rows: &[usize]| -> Vec<f64> {
-            let shares: Vec<f64> = lengths.iter().map(|l| cap::share(l, rows)).collect();
-            let cut = shares.iter().any(|s| *s >= cap::CUT);
-            openings
-                .iter()
-                .zip(shares)
-                .map(|(o, share)| {
-                    opening::mean_over(o, rows) / opening::TEMPERATURE
-                        + if cut { share / cap::TEMPERATURE } else { 0.0 }
-                })
-                .collect()
-        };
         let standings = opening::standings(seen, samples, 1.0, ERROR, logits);
         let cap = cap::TokenCap.weigh(seen)?;
         Ok(Finding {
@@ -69,6 +76,7 @@ impl Evidence for Combined {
             standings,
             none: cap.none,
             warnings: opening::amount(samples),
+            error: ERROR,
         })
     }
 }

@@ -2,6 +2,8 @@
 
 mod cap;
 mod combined;
+pub mod fused;
+pub mod matching;
 mod opening;
 mod perplexity;
 pub mod stats;
@@ -25,13 +27,39 @@ pub struct Observations<'a> {
     pub seed: u64,
     /// Bootstrap rounds.
     pub bootstrap: usize,
+    /// What the text methods made of the responses; empty where there was nothing to compare.
+    pub texts: &'a [TextEvidence],
+}
+
+/// What one text method made of one suspect.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TextEvidence {
+    /// The method's name.
+    pub method: String,
+    /// What a cell is, and the knowledge and representation behind it.
+    pub about: String,
+    /// Whether it is a named baseline.
+    pub baseline: bool,
+    /// Whether its classifiers vote: a cell above 0 claims the response.
+    pub votes: bool,
+    /// How its mean becomes log-odds; `None` where that was never measured.
+    pub calibration: Option<text::Calibration>,
+    /// Log-odds or similarity by candidate and prompt.
+    pub table: text::Table,
 }
 
 impl Observations<'_> {
+    /// Whether every candidate has weights, so that likelihoods compare.
+    pub fn scored(&self) -> bool {
+        !self.scores.is_empty() && self.scores.iter().all(|s| !s.suspect.is_empty())
+    }
+
     /// Indices of the samples that every candidate scored: only these compare fairly.
     pub fn common(&self) -> Vec<usize> {
         let scored = |i: &usize| {
-            self.scores.iter().all(|s| s.suspect[*i].as_ref().is_some_and(|r| !r.tokens.is_empty()))
+            self.scores.iter().all(|s| {
+                s.suspect.get(*i).and_then(Option::as_ref).is_some_and(|r| !r.tokens.is_empty())
+            })
         };
         (0..self.samples.len()).filter(scored).collect()
     }
@@ -110,6 +138,10 @@ pub struct Standing {
     pub probability: f64,
     /// 95 % bootstrap interval of `probability`.
     pub probability_interval: (f64, f64),
+    /// Share of the responses that this candidate's classifier claims (majority
+    /// voting of Foley et al., section 3.1), where the method has classifiers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub votes: Option<f64>,
 }
 
 /// What one method found.
@@ -129,6 +161,9 @@ pub struct Finding {
     pub none: Option<NoneOfThese>,
     /// What the reader must know, e.g. that there is too little text.
     pub warnings: Vec<String>,
+    /// The share of wrong answers that remains however clear the statistics are.
+    #[serde(default)]
+    pub error: f64,
 }
 
 /// The case against all candidates.
@@ -146,6 +181,8 @@ pub struct NoneOfThese {
 pub trait Evidence {
     /// Stable name.
     fn name(&self) -> &'static str;
+    /// Whether there is anything for it in what was seen; where not, it is left out in silence.
+    fn applies(&self, seen: &Observations<'_>) -> bool;
     /// Weighs the observations.
     ///
     /// # Errors
@@ -153,8 +190,10 @@ pub trait Evidence {
     fn weigh(&self, seen: &Observations<'_>) -> Result<Finding>;
 }
 
-/// Every method, the decisive first.
+/// Every method on observations as a whole, the decisive first; those on text
+/// alone are in [`text::METHODS`].
 pub const METHODS: &[&dyn Evidence] = &[
+    &fused::Fused,
     &combined::Combined,
     &opening::CalibratedLikelihood,
     &cap::TokenCap,

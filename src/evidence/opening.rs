@@ -100,6 +100,7 @@ pub(super) fn standings(
             score_interval: stats::interval(&score_rounds[c], scores[c]),
             probability: chances[c],
             probability_interval: stats::interval(&chance_rounds[c], chances[c]),
+            votes: None,
         })
         .collect();
     standings.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.candidate.cmp(&b.candidate)));
@@ -109,6 +110,10 @@ pub(super) fn standings(
 impl Evidence for CalibratedLikelihood {
     fn name(&self) -> &'static str {
         "calibrated-likelihood"
+    }
+
+    fn applies(&self, seen: &Observations<'_>) -> bool {
+        seen.scored()
     }
 
     fn weigh(&self, seen: &Observations<'_>) -> Result<Finding> {
@@ -130,6 +135,7 @@ impl Evidence for CalibratedLikelihood {
             standings,
             none: None,
             warnings: amount(samples),
+            error: super::combined::ERROR,
         })
     }
 }

@@ -14,6 +14,10 @@ impl Evidence for RawPerplexity {
         "raw-perplexity"
     }
 
+    fn applies(&self, seen: &Observations<'_>) -> bool {
+        seen.scored()
+    }
+
     fn weigh(&self, seen: &Observations<'_>) -> Result<Finding> {
         let common = seen.common();
         if common.is_empty() {
@@ -59,6 +63,7 @@ impl Evidence for RawPerplexity {
                     score_interval: stats::interval(&rounds[c], score),
                     probability,
                     probability_interval: stats::interval(&wins[c], probability),
+                    votes: None,
                 }
             })
             .collect();
@@ -73,6 +78,7 @@ impl Evidence for RawPerplexity {
             standings,
             none: None,
             warnings: vec!["Favours the largest candidate: shown for comparison, never decisive.".into()],
+            error: 0.0,
         })
     }
 }

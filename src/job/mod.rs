@@ -1,12 +1,15 @@
 //! One run: candidates and samples in, a [`Report`] out.
 
 mod observe;
+mod texts;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::evidence::{METHODS, Observations};
+use crate::evidence::text::{Knowledge, Representation, finding};
+use crate::evidence::{CandidateScores, METHODS, Observations, TextEvidence, matching};
 use crate::formats::CandidateFiles;
-use crate::report::{Input, Report, SCHEMA, SampleResult};
-use crate::samples::{Sample, Samples};
+use crate::report::{Candidate, Input, Matching, Report, SCHEMA, SampleResult};
+use crate::responses::Group;
+use crate::samples::{Note, Sample};
 use crate::source::{SharedSource, sha256};
 use crate::verdict;
 use observe::Observed;
@@ -29,6 +32,10 @@ pub struct Parameters {
     pub top_p: f32,
     /// Bootstrap rounds.
     pub bootstrap: usize,
+    /// Whom the text classifiers know.
+    pub knowledge: Knowledge,
+    /// What the text classifiers read.
+    pub representation: Representation,
 }
 
 impl Default for Parameters {
@@ -41,6 +48,8 @@ impl Default for Parameters {
             temperature: 0.8,
             top_p: 0.95,
             bootstrap: 1000,
+            knowledge: Knowledge::Universal,
+            representation: Representation::Response,
         }
     }
 }
@@ -74,13 +83,20 @@ impl Parameters {
 }
 
 /// What to rank, by what.
+#[derive(Default)]
 pub struct Job {
-    /// The candidates, at least one.
+    /// Candidates with weights.
     pub candidates: Vec<CandidateFiles>,
-    /// The suspect's samples.
-    pub samples: Samples,
-    /// The files that the samples came from, for the report's hashes.
-    pub sample_sources: Vec<SharedSource>,
+    /// Candidates known by their responses alone.
+    pub texts: Vec<Group>,
+    /// Known fine-tunes for the classifiers to learn from, each with its candidate's label.
+    pub labelled: Vec<(String, Group)>,
+    /// The suspects, each with its samples, blank ones among them.
+    pub suspects: Vec<Group>,
+    /// What was set aside or repaired in the files of samples.
+    pub notes: Vec<Note>,
+    /// The files that responses came from with their role, for the report's hashes.
+    pub sources: Vec<(String, SharedSource)>,
     /// Problems met before the run, to be carried into the report.
     pub problems: Vec<Error>,
     /// Settings.
@@ -100,27 +116,32 @@ pub struct Progress {
     pub unit: String,
 }
 
-/// Runs `job`; `progress` hears every step. To cancel, drop the worker it runs in.
+/// Runs `job`, one report for each suspect; `progress` hears every step. To
+/// cancel, drop the worker it runs in.
 ///
-/// A candidate that fails becomes a problem in the report and the others go on.
+/// A candidate or suspect that fails becomes a problem in the reports and the
+/// others go on.
 ///
 /// # Errors
 /// Where no candidate or no sample is usable, or a setting is out of range.
-pub fn run(job: &Job, progress: &mut dyn FnMut(&Progress)) -> Result<Report> {
+pub fn run(job: &Job, progress: &mut dyn FnMut(&Progress)) -> Result<Vec<Report>> {
     job.parameters.check()?;
-    let samples = spread(&job.samples.samples, job.parameters.max_samples);
-    if samples.is_empty() {
-        return Err(Error::new(ErrorKind::Samples, "there are no samples to score")
-            .hint("add a file of the suspect's responses, or paste some"));
-    }
-    if job.candidates.is_empty() {
-        return Err(Error::new(ErrorKind::Missing, "there are no candidate models")
-            .hint("add at least one model: a GGUF file or a folder with safetensors"));
-    }
     let mut problems = job.problems.clone();
-    let observed =
-        observe::all(&job.candidates, &samples, &job.parameters, &mut problems, progress);
-    if observed.is_empty() {
+    let suspects = usable(job, &mut problems)?;
+    if job.candidates.is_empty() && job.texts.is_empty() {
+        return Err(Error::new(ErrorKind::Missing, "there are no candidate models")
+            .hint("add at least one model: a GGUF file, a folder with safetensors, or responses of candidates"));
+    }
+    // All suspects at once, so that each model is loaded as seldom as for one.
+    let samples: Vec<Sample> = suspects.iter().flat_map(|s| s.scored.iter().cloned()).collect();
+    let observed = observe::all(
+        &job.candidates,
+        &samples,
+        &texts::parameters(job, &samples),
+        &mut problems,
+        progress,
+    );
+    if observed.is_empty() && job.texts.is_empty() {
         let why = problems.last().map_or_else(String::new, |e| format!(": {e}"));
         return Err(Error::new(
             ErrorKind::Missing,
@@ -128,8 +149,11 @@ pub fn run(job: &Job, progress: &mut dyn FnMut(&Progress)) -> Result<Report> {
         )
         .hint("see the problems listed for each file"));
     }
+    let mut notes = job.notes.clone();
+    let texts =
+        texts::compare(job, &observed, &samples, &suspects, &mut notes, &mut problems, progress);
     let mut inputs = vec![];
-    let sources = job.sample_sources.iter().map(|s| ("samples", s));
+    let sources = job.sources.iter().map(|(role, s)| (role.as_str(), s));
     let models = observed
         .iter()
         .flat_map(|o| job.candidates[o.index].files.iter().map(|s| ("candidate", s)));
@@ -139,7 +163,45 @@ pub fn run(job: &Job, progress: &mut dyn FnMut(&Progress)) -> Result<Report> {
             Err(e) => problems.push(e),
         }
     }
-    report(job, &samples, observed, inputs, problems)
+    let common = Common { job, observed, inputs, notes, problems };
+    let mut at = 0;
+    let mut reports = vec![];
+    for (suspect, texts) in suspects.iter().zip(&texts) {
+        reports.push(common.report(suspect, at, texts));
+        at += suspect.scored.len();
+    }
+    match_up(&mut reports);
+    Ok(reports)
+}
+
+/// A suspect with something to go by.
+struct Suspect<'a> {
+    group: &'a Group,
+    /// The samples that the models score.
+    scored: Vec<Sample>,
+}
+
+fn usable<'a>(job: &'a Job, problems: &mut Vec<Error>) -> Result<Vec<Suspect<'a>>> {
+    let mut suspects = vec![];
+    for group in &job.suspects {
+        let written: Vec<Sample> =
+            group.samples.iter().filter(|s| !s.response.trim().is_empty()).cloned().collect();
+        if written.is_empty() {
+            problems.push(
+                Error::new(ErrorKind::Samples, "all its responses are empty")
+                    .in_file(&group.label)
+                    .hint("ask it again; without text there is nothing to go by"),
+            );
+        } else {
+            let scored = spread(&written, job.parameters.max_samples);
+            suspects.push(Suspect { group, scored });
+        }
+    }
+    if suspects.is_empty() {
+        return Err(Error::new(ErrorKind::Samples, "there are no samples to score")
+            .hint("add a file of the suspect's responses, or paste some"));
+    }
+    Ok(suspects)
 }
 
 /// At most `n` of `samples`, evenly spread and in order.
@@ -156,51 +218,115 @@ fn input(role: &str, source: &SharedSource, progress: &mut dyn FnMut(&Progress))
     Ok(Input { name: source.name().into(), role: role.into(), bytes: total, sha256 })
 }
 
-fn report(
-    job: &Job,
-    samples: &[Sample],
+/// What all suspects' reports have in common.
+struct Common<'a> {
+    job: &'a Job,
     observed: Vec<Observed>,
     inputs: Vec<Input>,
-    mut problems: Vec<Error>,
-) -> Result<Report> {
-    let labels: Vec<String> = observed.iter().map(|o| o.about.label.clone()).collect();
-    let (about, scores): (Vec<_>, Vec<_>) =
-        observed.into_iter().map(|o| (o.about, o.scores)).unzip();
-    let seen = Observations {
-        candidates: &labels,
-        samples,
-        scores: &scores,
-        seed: job.parameters.seed,
-        bootstrap: job.parameters.bootstrap,
-    };
-    let mut findings = vec![];
-    for method in METHODS {
-        match method.weigh(&seen) {
-            Ok(finding) => findings.push(finding),
-            Err(e) => problems.push(e.hint(format!("the method {} gave no result", method.name()))),
+    notes: Vec<Note>,
+    problems: Vec<Error>,
+}
+
+impl Common<'_> {
+    /// The report on `suspect`, whose samples stand from `at` on.
+    fn report(&self, suspect: &Suspect<'_>, at: usize, texts: &[TextEvidence]) -> Report {
+        let job = self.job;
+        let mut problems = self.problems.clone();
+        let known = |g: &Group| Candidate {
+            label: g.label.clone(),
+            family: "responses".into(),
+            responses: g.samples.len(),
+            ..Candidate::default()
+        };
+        let candidates: Vec<Candidate> = self
+            .observed
+            .iter()
+            .map(|o| o.about.clone())
+            .chain(job.texts.iter().map(known))
+            .collect();
+        let labels: Vec<String> = candidates.iter().map(|c| c.label.clone()).collect();
+        let samples = &suspect.scored;
+        let own = |o: &Observed| CandidateScores {
+            suspect: o.scores.suspect.get(at..at + samples.len()).unwrap_or_default().to_vec(),
+            own: o.scores.own.clone(),
+        };
+        let mut scores: Vec<CandidateScores> = self.observed.iter().map(own).collect();
+        scores.resize(candidates.len(), CandidateScores::default());
+        let seen = Observations {
+            candidates: &labels,
+            samples,
+            scores: &scores,
+            seed: job.parameters.seed,
+            bootstrap: job.parameters.bootstrap,
+            texts,
+        };
+        let mut findings = vec![];
+        for method in METHODS.iter().filter(|m| m.applies(&seen)) {
+            match method.weigh(&seen) {
+                Ok(finding) => findings.push(finding),
+                Err(e) => {
+                    problems.push(e.hint(format!("the method {} gave no result", method.name())))
+                }
+            }
+        }
+        for text in texts {
+            match finding(&seen, text) {
+                Ok(finding) => findings.push(finding),
+                Err(e) => problems.push(e.in_file(&text.method)),
+            }
+        }
+        Report {
+            schema: SCHEMA.into(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            suspect: suspect.group.label.clone(),
+            parameters: job.parameters.clone(),
+            inputs: self.inputs.clone(),
+            candidates,
+            verdict: verdict::verdict(&labels, &findings, &seen),
+            levels: scores.iter().map(CandidateScores::levels).collect(),
+            samples: samples
+                .iter()
+                .enumerate()
+                .map(|(i, sample)| SampleResult {
+                    sample: sample.clone(),
+                    scores: scores.iter().map(|s| s.suspect.get(i).cloned().flatten()).collect(),
+                })
+                .collect(),
+            findings,
+            matching: None,
+            notes: self.notes.clone(),
+            problems,
+            limits: verdict::LIMITS.iter().map(|s| (*s).into()).collect(),
         }
     }
-    Ok(Report {
-        schema: SCHEMA.into(),
-        version: env!("CARGO_PKG_VERSION").into(),
-        parameters: job.parameters.clone(),
-        inputs,
-        candidates: about,
-        verdict: verdict::verdict(&labels, &findings, &seen),
-        levels: scores.iter().map(crate::evidence::CandidateScores::levels).collect(),
-        samples: samples
-            .iter()
-            .enumerate()
-            .map(|(i, sample)| SampleResult {
-                sample: sample.clone(),
-                scores: scores.iter().map(|s| s.suspect[i].clone()).collect(),
-            })
-            .collect(),
-        findings,
-        notes: job.samples.notes.clone(),
-        problems,
-        limits: verdict::LIMITS.iter().map(|s| (*s).into()).collect(),
-    })
+}
+
+/// Several suspects: the one-to-one assignment that is likeliest as a whole.
+fn match_up(reports: &mut [Report]) {
+    let candidates = reports.first().map_or(0, |r| r.candidates.len());
+    if reports.len() < 2 || candidates < 2 {
+        return;
+    }
+    let row = |r: &Report| -> Vec<f64> {
+        let mut row = vec![0.0; candidates];
+        for s in r.decisive().map(|f| &f.standings[..]).unwrap_or_default() {
+            row[s.candidate] = s.probability;
+        }
+        row
+    };
+    let probabilities: Vec<Vec<f64>> = reports.iter().map(row).collect();
+    let gain: Vec<Vec<f64>> = probabilities
+        .iter()
+        .map(|row| row.iter().map(|p| libm::log(p.max(1e-9))).collect())
+        .collect();
+    let matching = Matching {
+        suspects: reports.iter().map(|r| r.suspect.clone()).collect(),
+        independent: reports.iter().map(|r| r.verdict.candidate).collect(),
+        answers: reports.iter().map(|r| r.verdict.answer).collect(),
+        assigned: matching::assign(&gain),
+        probabilities,
+    };
+    reports.iter_mut().for_each(|r| r.matching = Some(matching.clone()));
 }
 
 #[cfg(test)]

@@ -22,6 +22,8 @@ pub struct Observed {
     pub about: Candidate,
     /// What it scored.
     pub scores: CandidateScores,
+    /// Its own responses, by sample; `None` where it was not asked.
+    pub own: Vec<Option<String>>,
 }
 
 /// The one model in memory.
@@ -35,8 +37,10 @@ struct Worker {
     index: usize,
     about: Candidate,
     archive: Archive,
-    /// Its own responses, by sample.
+    /// Its own responses, by sample; empty where it was not asked or said nothing.
     own: Vec<String>,
+    /// The samples whose prompts it was asked.
+    asked: Vec<usize>,
     suspect: Vec<Option<ResponseScore>>,
     /// By writer's place in the job's list.
     others: Vec<Vec<Option<ResponseScore>>>,
@@ -97,6 +101,9 @@ pub fn all(
     workers
         .into_iter()
         .map(|mut w| Observed {
+            own: (0..samples.len())
+                .map(|i| w.asked.contains(&i).then(|| w.own[i].clone()))
+                .collect(),
             index: w.index,
             about: w.about,
             scores: CandidateScores {
@@ -126,9 +133,11 @@ impl Worker {
                 dtypes: dtypes(&archive),
                 vocab: config.vocab,
                 context: config.context,
+                responses: 0,
             },
             archive,
             own: vec![],
+            asked: vec![],
             suspect: vec![],
             others: vec![vec![]; candidates],
         })
@@ -244,6 +253,7 @@ impl<'a> Desk<'a> {
             loaded.model.generate(&prompts, &sampling, &|t| tokenizer.is_end(t), tell)
         })?;
         worker.own = vec![String::new(); self.samples.len()];
+        worker.asked.clone_from(&answered);
         for (i, tokens) in answered.into_iter().zip(&written) {
             worker.own[i] = loaded.tokenizer.continuation(tokens)?;
         }

@@ -41,7 +41,9 @@ pub fn write(report: &Report) -> String {
         .child(
             section("Ranking")
                 .child(html("figure").child(chart::chart(report, "chart")))
-                .child(tables::ranking(report)),
+                .child(tables::ranking(report))
+                .child(tables::methods(report))
+                .with(tables::matching(report)),
         )
         .with(heat_maps(report))
         .child(samples(report))

@@ -13,6 +13,25 @@ pub fn write(report: &Report) -> Result<String> {
     pretty(report)
 }
 
+/// Several reports as one JSON object; one alone as [`write`] has it.
+///
+/// # Errors
+/// As [`write`].
+pub fn write_all(reports: &[Report]) -> Result<String> {
+    #[derive(serde::Serialize)]
+    struct All<'a> {
+        schema: &'a str,
+        reports: &'a [Report],
+    }
+    match reports {
+        [one] => write(one),
+        _ => {
+            reports.iter().try_for_each(check_finite)?;
+            pretty(&All { schema: super::SCHEMA_ALL, reports })
+        }
+    }
+}
+
 /// Reads what [`write`] wrote.
 ///
 /// # Errors

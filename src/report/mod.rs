@@ -21,13 +21,19 @@ use serde::{Deserialize, Serialize};
 /// Version of the JSON form; raised when a field changes its meaning.
 pub const SCHEMA: &str = "basetrace.report/1";
 
-/// All that a run found.
+/// Version of the JSON form of several reports.
+pub const SCHEMA_ALL: &str = "basetrace.reports/1";
+
+/// All that a run found about one suspect.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     /// [`SCHEMA`].
     pub schema: String,
     /// Version of basetrace.
     pub version: String,
+    /// Name of the suspect.
+    #[serde(default)]
+    pub suspect: String,
     /// Settings, the seed among them.
     pub parameters: crate::job::Parameters,
     /// Every file that was read.
@@ -42,6 +48,9 @@ pub struct Report {
     pub levels: Vec<Vec<Option<f64>>>,
     /// The suspect's samples with their scores.
     pub samples: Vec<SampleResult>,
+    /// With several suspects: all of them against all candidates.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub matching: Option<Matching>,
     /// What was set aside or repaired in the samples.
     pub notes: Vec<Note>,
     /// Inputs that could not be used; the others were.
@@ -63,8 +72,28 @@ pub struct Input {
     pub sha256: String,
 }
 
-/// One candidate model.
+/// Several suspects against all candidates.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Matching {
+    /// Names of the suspects.
+    pub suspects: Vec<String>,
+    /// `probabilities[suspect][candidate]` by each suspect's decisive finding.
+    pub probabilities: Vec<Vec<f64>>,
+    /// The best candidate of each suspect by itself.
+    pub independent: Vec<Option<usize>>,
+    /// How sure each of these answers is.
+    pub answers: Vec<Answer>,
+    /// The candidate of each suspect if no two suspects share one.
+    pub assigned: Vec<Option<usize>>,
+}
+
+impl Matching {
+    /// What the assignment rests on.
+    pub const ASSUMPTION: &'static str = "The assignment supposes that no two suspects come from one candidate. Where that is not known, only the independent answers count.";
+}
+
+/// One candidate model.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Candidate {
     /// Label, unique in the report.
     pub label: String,
@@ -78,6 +107,13 @@ pub struct Candidate {
     pub vocab: usize,
     /// Longest sequence, in tokens.
     pub context: usize,
+    /// Responses by which it is known, where it has no weights here.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub responses: usize,
+}
+
+fn is_zero(n: &usize) -> bool {
+    *n == 0
 }
 
 /// How sure the answer is.

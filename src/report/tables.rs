@@ -40,7 +40,8 @@ pub fn ranking(report: &Report) -> Element {
     let Some(finding) = report.decisive() else {
         return html("p").text("No candidate could be ranked.");
     };
-    let baselines: Vec<&Finding> = report.baselines().collect();
+    // The others stand in the table of methods.
+    let baselines: Vec<&Finding> = report.baselines().take(1).collect();
     let header = head(
         ["Place", "Candidate", "Probability", "95 % interval", "Score", "95 % interval"]
             .into_iter()
@@ -72,6 +73,81 @@ pub fn ranking(report: &Report) -> Element {
         )));
     }
     out
+}
+
+/// What each method by itself would say, the verdict's own among them.
+pub fn methods(report: &Report) -> Element {
+    let header = head(
+        ["Method", "Kind", "Names first", "Probability", "95 % interval", "Most votes"].map(th),
+    );
+    let name = |c: usize| truncate(&figures::plain(report.label(c)), 40);
+    let rows = report.findings.iter().filter_map(|f| {
+        let first = f.standings.first()?;
+        // Majority voting: whose classifier claims the most responses.
+        let votes = f
+            .standings
+            .iter()
+            .filter_map(|s| Some((s.votes?, s.candidate)))
+            .max_by(|a, b| a.0.total_cmp(&b.0).then(b.1.cmp(&a.1)));
+        let votes = votes.map_or_else(
+            || figures::UNKNOWN.into(),
+            |(share, c)| format!("{} ({})", name(c), figures::probability(share)),
+        );
+        let decisive = f.method == report.verdict.method;
+        let kind = match (decisive, f.baseline) {
+            (true, _) => "decisive",
+            (false, false) => "evidence",
+            (false, true) => "baseline",
+        };
+        let row = html("tr")
+            .child(html("th").attr("scope", "row").text(&f.method))
+            .child(td(kind))
+            .child(html("td").foreign(name(first.candidate)))
+            .child(num(figures::probability(first.probability)))
+            .child(num(figures::probability_interval(first.probability_interval)))
+            .child(html("td").foreign(votes));
+        Some(if decisive { row.attr("data-decisive", "true") } else { row })
+    });
+    framed("Each method by itself", header, rows.collect::<Vec<_>>())
+}
+
+/// All suspects against all candidates, with both answers.
+pub fn matching(report: &Report) -> Option<Element> {
+    let matching = report.matching.as_ref()?;
+    let short = |c: usize| truncate(&figures::plain(report.label(c)), 18);
+    let header = head(
+        ["Suspect", "By itself", "One to one"].into_iter().map(th).chain(
+            (0..report.candidates.len())
+                .map(|c| html("th").class("bt-num").attr("scope", "col").foreign(short(c))),
+        ),
+    );
+    let rows = matching.suspects.iter().enumerate().map(|(s, suspect)| {
+        let own = matching.independent.get(s).copied().flatten();
+        let sure = matching.answers.get(s).is_some_and(|a| *a == super::Answer::Attributed);
+        let own = own.map_or_else(
+            || figures::UNKNOWN.into(),
+            |c| format!("{}{}", short(c), if sure { "" } else { " (undetermined)" }),
+        );
+        let assigned = matching.assigned.get(s).copied().flatten();
+        let row = html("tr")
+            .child(html("th").attr("scope", "row").foreign(truncate(&figures::plain(suspect), 40)))
+            .child(html("td").foreign(own))
+            .child(html("td").foreign(assigned.map_or_else(|| figures::UNKNOWN.into(), short)));
+        row.with(matching.probabilities.get(s).into_iter().flatten().enumerate().map(|(c, p)| {
+            let cell = num(figures::probability(*p));
+            if assigned == Some(c) { cell.attr("data-best", "true") } else { cell }
+        }))
+    });
+    let table = framed(
+        "Probability of each candidate for each suspect; bold: the one-to-one assignment",
+        header,
+        rows.collect::<Vec<_>>(),
+    );
+    Some(
+        html("div")
+            .child(table)
+            .child(html("p").class("bt-about").text(super::Matching::ASSUMPTION)),
+    )
 }
 
 /// The candidate under which `result` is likeliest per byte.

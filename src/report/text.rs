@@ -17,6 +17,9 @@ pub fn write(report: &Report) -> String {
         }
         out.push_str(&format!("Score: {}\n", plain(&finding.about)));
     }
+    if report.findings.len() > 2 {
+        methods(report, &mut out);
+    }
     out.push_str(&format!(
         "\n{} samples, {} candidates, seed {}, basetrace {}\n",
         report.samples.len(),
@@ -30,8 +33,83 @@ pub fn write(report: &Report) -> String {
     out
 }
 
+/// Whom each method by itself names first.
+fn methods(report: &Report, out: &mut String) {
+    let mut rows =
+        vec![["method", "names first", "probability", "95 % interval"].map(str::to_owned).to_vec()];
+    for f in &report.findings {
+        let Some(first) = f.standings.first() else { continue };
+        let kind = if f.baseline { " (baseline)" } else { "" };
+        rows.push(vec![
+            format!("{}{kind}", plain(&f.method)),
+            truncate(&plain(report.label(first.candidate)), 40),
+            figures::probability(first.probability),
+            figures::probability_interval(first.probability_interval),
+        ]);
+    }
+    out.push_str("\nEach method by itself\n");
+    table(&rows, 2, out);
+}
+
+/// Several reports: each by itself, then all suspects against all candidates.
+pub fn write_all(reports: &[Report]) -> String {
+    if let [one] = reports {
+        return write(one);
+    }
+    let mut out = String::new();
+    for report in reports {
+        out.push_str(&format!("=== {} ===\n{}\n", plain(&report.suspect), write(report)));
+    }
+    if let Some(matching) = reports.first().and_then(|r| r.matching.as_ref().map(|m| (r, m))) {
+        out.push_str(&pairs(matching.0, matching.1));
+    }
+    out
+}
+
+/// The suspects-by-candidates matrix with both answers.
+fn pairs(report: &Report, matching: &super::Matching) -> String {
+    let name = |c: &Option<usize>| {
+        c.map_or_else(|| figures::UNKNOWN.into(), |c| truncate(&plain(report.label(c)), 30))
+    };
+    let mut head = vec!["suspect".to_owned(), "by itself".into(), "one to one".into()];
+    head.extend((0..report.candidates.len()).map(|c| truncate(&plain(report.label(c)), 14)));
+    let mut rows = vec![head];
+    for (s, suspect) in matching.suspects.iter().enumerate() {
+        let mut row = vec![
+            truncate(&plain(suspect), 30),
+            name(&matching.independent[s]),
+            name(&matching.assigned[s]),
+        ];
+        row.extend(matching.probabilities[s].iter().map(|p| figures::probability(*p)));
+        rows.push(row);
+    }
+    let mut out = String::from("Suspects against candidates\n");
+    table(&rows, 3, &mut out);
+    out.push_str(super::Matching::ASSUMPTION);
+    out.push('\n');
+    out
+}
+
+/// Aligned columns, the first `names` to the left and the others to the right.
+fn table(rows: &[Vec<String>], names: usize, out: &mut String) {
+    let columns = rows.first().map_or(0, Vec::len);
+    let widths: Vec<usize> =
+        (0..columns).map(|c| rows.iter().map(|r| width(&r[c])).max().unwrap_or(0)).collect();
+    for row in rows {
+        let mut line = String::new();
+        for (c, cell) in row.iter().enumerate() {
+            let pad = " ".repeat(widths[c] - width(cell));
+            let (before, after) = if c < names { ("", pad.as_str()) } else { (pad.as_str(), "") };
+            line.push_str(&format!("{before}{cell}{after}  "));
+        }
+        out.push_str(line.trim_end());
+        out.push('\n');
+    }
+}
+
 fn ranking(report: &Report, finding: &Finding, out: &mut String) {
-    let baselines: Vec<&Finding> = report.baselines().collect();
+    // The others follow, each method by itself.
+    let baselines: Vec<&Finding> = report.baselines().take(1).collect();
     let mut rows = vec![
         ["#", "candidate", "probability", "95 % interval", "score", "95 % interval"]
             .map(str::to_owned)
@@ -54,18 +132,5 @@ fn ranking(report: &Report, finding: &Finding, out: &mut String) {
         );
         rows.push(row);
     }
-    let columns = rows[0].len();
-    let widths: Vec<usize> =
-        (0..columns).map(|c| rows.iter().map(|r| width(&r[c])).max().unwrap_or(0)).collect();
-    for row in rows {
-        let mut line = String::new();
-        for (c, cell) in row.iter().enumerate() {
-            let pad = " ".repeat(widths[c] - width(cell));
-            // Names to the left, numbers to the right.
-            let (before, after) = if c == 1 { ("", pad.as_str()) } else { (pad.as_str(), "") };
-            line.push_str(&format!("{before}{cell}{after}  "));
-        }
-        out.push_str(line.trim_end());
-        out.push('\n');
-    }
+    table(&rows, 2, out);
 }

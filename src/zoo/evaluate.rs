@@ -8,6 +8,7 @@ use crate::evidence::{CandidateScores, Finding, METHODS, Observations, stats};
 use crate::formats::CandidateFiles;
 use crate::job::{Job, Parameters, run};
 use crate::report::{Answer, Report};
+use crate::responses::by_model;
 use crate::samples;
 use crate::source::FileSource;
 use std::collections::BTreeMap;
@@ -56,12 +57,12 @@ fn rank(candidates: &[CandidateFiles], path: &Path, max_new_tokens: usize) -> Re
     let source = FileSource::open(path, path.display().to_string())?;
     let job = Job {
         candidates: candidates.to_vec(),
-        samples: samples::read(&source)?,
-        sample_sources: vec![],
-        problems: vec![],
+        suspects: by_model(&samples::read(&source)?, "suspect")?,
         parameters: Parameters { max_new_tokens, bootstrap: 200, ..Parameters::default() },
+        ..Job::default()
     };
-    run(&job, &mut |_| {})
+    let mut reports = run(&job, &mut |_| {})?;
+    reports.pop().ok_or_else(|| Error::new(ErrorKind::Internal, "a run without a report"))
 }
 
 /// The method's finding on a report's samples, without candidate `out`.
@@ -76,13 +77,19 @@ fn without(report: &Report, out: usize) -> Result<Finding> {
             own: vec![],
         })
         .collect();
-    METHODS[0].weigh(&Observations {
+    let seen = Observations {
         candidates: &labels,
         samples: &samples,
         scores: &scores,
         seed: 1,
         bootstrap: 100,
-    })
+        texts: &[],
+    };
+    let decisive = METHODS.iter().find(|m| m.applies(&seen));
+    let Some(method) = decisive else {
+        return Err(Error::new(ErrorKind::Internal, "no method applies"));
+    };
+    method.weigh(&seen)
 }
 
 /// Wilson's 95 % interval of `k` out of `n`.

@@ -54,6 +54,7 @@ pub fn report(labels: &[&str], responses: &[(Option<&str>, &str)], answer: Answe
                 score_interval: (2.0 - i as f64 * 1.75, 3.25 - i as f64 * 1.75),
                 probability: p,
                 probability_interval: ((p - 0.125).max(0.0), (p + 0.0625).min(1.0)),
+                votes: None,
             }
         })
         .collect();
@@ -62,6 +63,8 @@ pub fn report(labels: &[&str], responses: &[(Option<&str>, &str)], answer: Answe
     Report {
         schema: SCHEMA.into(),
         version: "0.1.0".into(),
+        suspect: "suspect".into(),
+        matching: None,
         parameters: Parameters::default(),
         inputs: vec![
             Input {
@@ -86,6 +89,7 @@ pub fn report(labels: &[&str], responses: &[(Option<&str>, &str)], answer: Answe
                 dtypes: "Q4_1, Q8_0".into(),
                 vocab: 49_152,
                 context: 2048,
+                responses: 0,
             })
             .collect(),
         verdict: Verdict {
@@ -108,6 +112,7 @@ pub fn report(labels: &[&str], responses: &[(Option<&str>, &str)], answer: Answe
                     about: "against responses that the best candidate wrote itself".into(),
                 }),
                 warnings: vec!["Only 2 samples: the interval is wide.".into()],
+                error: 0.049,
             },
             Finding {
                 method: "raw-perplexity".into(),
@@ -117,6 +122,7 @@ pub fn report(labels: &[&str], responses: &[(Option<&str>, &str)], answer: Answe
                 standings: baseline,
                 none: None,
                 warnings: vec![],
+                error: 0.0,
             },
         ],
         levels: (0..n)

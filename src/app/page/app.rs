@@ -10,11 +10,12 @@ use super::lists::{is_named, sentence};
 use super::{dom, exports, lists, result};
 use crate::app::arrivals;
 use crate::app::eta::Eta;
-use crate::app::protocol::{Inputs, Inspected, PASTED, Reply, Request};
+use crate::app::protocol::{Inputs, Inspected, PASTED, Reply, Request, Role};
 use crate::error::{Error, ErrorKind, Result};
 use crate::report::Report;
+use crate::report::figures::plain;
 use std::cell::RefCell;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::rc::Rc;
 use wasm_bindgen_futures::spawn_local;
 use web_sys::{Blob, HtmlTextAreaElement};
@@ -36,7 +37,11 @@ struct State {
     seen: Inspected,
     phase: Phase,
     eta: Eta,
+    /// All that the last run found, and the one of it that is shown.
+    reports: Rc<Vec<Report>>,
     report: Option<Rc<Report>>,
+    /// Whose responses a file holds, where the user said so.
+    roles: BTreeMap<String, Role>,
     rows: usize,
     demo: Option<Demo>,
     /// Whether to run as soon as the files are inspected.
@@ -188,7 +193,8 @@ impl App {
         let pasted = dom::by_id::<HtmlTextAreaElement>("paste")?.value();
         let state = self.0.borrow();
         let paths = state.files.iter().map(|f| f.path.clone()).collect();
-        Ok((Inputs { paths, pasted }, state.files.iter().map(|f| f.blob.clone()).collect()))
+        let roles = state.roles.clone();
+        Ok((Inputs { paths, pasted, roles }, state.files.iter().map(|f| f.blob.clone()).collect()))
     }
 
     fn hear(&self, reply: Result<Reply>) {
@@ -196,7 +202,7 @@ impl App {
             Ok(Reply::Ready) => {}
             Ok(Reply::Inspected(seen)) => self.inspected(seen),
             Ok(Reply::Progress(progress)) => self.progress(&progress),
-            Ok(Reply::Done { report }) => self.done(*report),
+            Ok(Reply::Done { reports }) => self.done(reports),
             Ok(Reply::Failed { error }) => self.fail(&error),
             Err(error) => {
                 // A worker that broke once is not asked again.
@@ -235,8 +241,17 @@ impl App {
         let many = |n: usize, one: &str| format!("{n} {one}{}", if n == 1 { "" } else { "s" });
         let mut out = format!(
             "{} and {} loaded.",
-            many(state.seen.candidates.len(), "candidate"),
-            many(state.seen.samples.iter().map(|s| s.count).sum(), "sample")
+            many(state.seen.ranked(), "candidate"),
+            many(
+                state
+                    .seen
+                    .samples
+                    .iter()
+                    .filter(|s| s.role == Role::Suspect)
+                    .map(|s| s.count)
+                    .sum(),
+                "sample"
+            )
         );
         let problems = state.seen.problems.len() + state.taking.len();
         if problems > 0 {
@@ -264,6 +279,8 @@ impl App {
             "seed",
             "max-samples",
             "max-new-tokens",
+            "knowledge",
+            "representation",
         ] {
             dom::enable(id, !running);
         }
@@ -335,6 +352,7 @@ impl App {
         let mut state = self.0.borrow_mut();
         state.files.clear();
         state.taking.clear();
+        state.roles.clear();
         state.demo = None;
         state.then_run = false;
         if let Ok(field) = dom::by_id::<HtmlTextAreaElement>("paste") {
@@ -357,6 +375,37 @@ impl App {
         let _ = self.refresh();
         dom::set_state("error");
         dom::say("status", &text);
+    }
+
+    /// The user says whose responses file number `which` holds.
+    pub fn role(&self, which: &str, role: &str) {
+        if self.running() {
+            return;
+        }
+        let role = if role == "candidate" { Role::Candidate } else { Role::Suspect };
+        {
+            let mut state = self.0.borrow_mut();
+            let name = which.parse().ok().and_then(|i: usize| state.seen.samples.get(i));
+            let Some(name) = name.map(|s| s.name.clone()) else { return };
+            state.roles.insert(name, role);
+        }
+        self.inspect();
+    }
+
+    /// Shows what was found about suspect number `which`.
+    pub fn suspect(&self, which: &str) {
+        let chosen = {
+            let mut state = self.0.borrow_mut();
+            let chosen = which.parse().ok().and_then(|i: usize| state.reports.get(i).cloned());
+            let Some(chosen) = chosen.map(Rc::new) else { return };
+            state.report = Some(chosen.clone());
+            state.rows = result::ROWS;
+            chosen
+        };
+        if let Err(e) = result::show(&chosen) {
+            self.fail(&e);
+        }
+        dom::say("status", &format!("{}: {}", plain(&chosen.suspect), result::headline(&chosen)));
     }
 
     fn with_report(&self, act: impl FnOnce(&Report) -> Result<()>) {

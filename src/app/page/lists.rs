@@ -2,7 +2,7 @@
 
 use super::dom;
 use super::files::Given;
-use crate::app::protocol::{CandidateInfo, Inspected, PASTED, SamplesInfo};
+use crate::app::protocol::{CandidateInfo, Inspected, PASTED, Role, SamplesInfo};
 use crate::error::{Error, Result};
 use crate::report::figures::{bytes, plain};
 use crate::report::markup::{Element, html};
@@ -14,7 +14,7 @@ use crate::report::markup::{Element, html};
 pub fn show(seen: &Inspected, taking: &[Error], files: &[Given]) -> Result<()> {
     dom::fill("candidates", seen.candidates.iter().enumerate().map(|(i, c)| candidate(i, c)))?;
     dom::fill("samples", seen.samples.iter().enumerate().map(|(i, s)| sample(i, s)))?;
-    dom::show("no-candidates", seen.candidates.is_empty());
+    dom::show("no-candidates", seen.ranked() == 0);
     dom::show("no-samples", seen.samples.is_empty());
     problems(taking.iter().chain(&seen.problems), files)?;
     let ignored = match seen.ignored.len() {
@@ -54,8 +54,15 @@ fn candidate(i: usize, c: &CandidateInfo) -> Element {
 }
 
 fn sample(i: usize, s: &SamplesInfo) -> Element {
-    let count = if s.count == 1 { "1 sample".to_owned() } else { format!("{} samples", s.count) };
+    let mut count =
+        if s.count == 1 { "1 sample".to_owned() } else { format!("{} samples", s.count) };
+    if s.models.len() > 1 {
+        count.push_str(&format!(" of {} models", s.models.len()));
+    }
     let mut out = item(&s.name, &count, if s.name == PASTED { "" } else { &s.name }, i);
+    if s.name != PASTED {
+        out = out.child(whose(s, i));
+    }
     if !s.notes.is_empty() {
         let notes = s.notes.iter().map(|n| {
             let places = plain(&n.places.join(", "));
@@ -65,6 +72,22 @@ fn sample(i: usize, s: &SamplesInfo) -> Element {
         out = out.child(html("ul").class("notes").with(notes));
     }
     out
+}
+
+/// The choice of whose responses a file holds.
+fn whose(s: &SamplesInfo, i: usize) -> Element {
+    let id = format!("role-{i}");
+    let option = |value: &str, text: &str, role: Role| {
+        let option = html("option").attr("value", value).text(text);
+        if s.role == role { option.attr("selected", "selected") } else { option }
+    };
+    html("div").class("whose").child(html("label").attr("for", &id).text("Written by ")).child(
+        html("select")
+            .attr("id", &id)
+            .attr("data-role", i.to_string())
+            .child(option("suspect", "the suspect", Role::Suspect))
+            .child(option("candidate", "candidates", Role::Candidate)),
+    )
 }
 
 /// A list item with its name, a line about it and a button that takes it away.

@@ -82,6 +82,19 @@ fn wire(app: &App) -> crate::Result<()> {
         })?;
     }
     let own = app.clone();
+    dom::on("samples", "change", move |event| {
+        let Some(select) = target::<HtmlSelectElement>(event) else { return };
+        if let Some(which) = select.get_attribute("data-role") {
+            own.role(&which, &select.value());
+        }
+    })?;
+    let own = app.clone();
+    dom::on("suspect-choice", "change", move |event| {
+        if let Some(select) = target::<HtmlSelectElement>(event) {
+            own.suspect(&select.value());
+        }
+    })?;
+    let own = app.clone();
     dom::on("demo-suspect", "change", move |event| {
         if let Some(select) = target::<HtmlSelectElement>(event) {
             own.demo_suspect(&select.value());

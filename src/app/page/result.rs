@@ -36,11 +36,29 @@ pub fn show(report: &Report) -> Result<()> {
     warnings(report)?;
     dom::fill("chart", [chart::chart(report, "chart-svg")])?;
     dom::fill("ranking", [ranking(report)])?;
+    dom::fill("methods", [tables::methods(report)])?;
+    // Token by token there is something only under a candidate's own weights.
+    let scored = report.samples.iter().any(|s| s.scores.iter().any(Option::is_some));
+    for id in ["heat-part", "levels-part", "sample-part"] {
+        dom::show(id, scored);
+    }
     dom::fill("levels", [tables::levels(report)])?;
     dom::fill("inputs-table", about(report))?;
     samples(report, ROWS)?;
     heat_choices(report)?;
     heat(report)
+}
+
+/// The choice among several suspects, and all of them against all candidates.
+///
+/// # Errors
+/// As [`show`].
+pub fn suspects(reports: &[Report]) -> Result<()> {
+    dom::show("suspect-row", reports.len() > 1);
+    dom::show("matching-part", reports.len() > 1);
+    let name = |(i, r): (usize, &Report)| option(i, &truncate(&plain(&r.suspect), 60));
+    dom::fill("suspect-choice", reports.iter().enumerate().map(name))?;
+    dom::fill("matching", reports.first().and_then(tables::matching))
 }
 
 /// The table of ranks, each row naming its candidate.

@@ -196,18 +196,18 @@ mod tests {
     #[test]
     fn universal_learns_from_all_and_judges_every_answer() {
         let corpus = corpus();
-        let tasks =
+        let made =
             tasks(&corpus, &setup(Representation::PromptResponse, Knowledge::Universal)).unwrap();
-        assert_eq!(tasks.len(), 3);
+        assert_eq!(made.len(), 3);
         let positive: Vec<&str> =
-            tasks[1].learn.iter().filter(|l| l.1).map(|l| &l.0.response[..1]).collect();
+            made[1].learn.iter().filter(|l| l.1).map(|l| &l.0.response[..1]).collect();
         assert_eq!(positive, [["b"; 10], ["l"; 10]].concat());
-        assert_eq!(tasks[1].learn.len(), 40);
-        assert_eq!(tasks[0].judge.len(), 19);
-        assert!(tasks[0].learn.iter().all(|(i, _)| i.before.unwrap()[1..] == i.response[1..]));
-        let odds: Vec<Vec<f64>> = tasks.iter().map(|t| vec![1.5; t.judge.len()]).collect();
-        let tables = super::tables(&corpus, &tasks, &odds);
-        assert!(tables[0][2][3].is_nan() && tables[1][2][3] == 1.5);
+        assert_eq!(made[1].learn.len(), 40);
+        assert_eq!(made[0].judge.len(), 19);
+        assert!(made[0].learn.iter().all(|(i, _)| i.before.unwrap()[1..] == i.response[1..]));
+        let odds: Vec<Vec<f64>> = made.iter().map(|t| vec![1.5; t.judge.len()]).collect();
+        let found = tables(&corpus, &made, &odds);
+        assert!(found[0][2][3].is_nan() && found[1][2][3] == 1.5);
     }
 
     #[test]

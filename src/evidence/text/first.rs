@@ -78,11 +78,8 @@ mod tests {
             suspects: vec![texts(&[" x", "\ny", ""])],
             ..Corpus::default()
         };
-        let setup = Setup {
-            representation: Default::default(),
-            knowledge: Default::default(),
-            seed: 0,
-        };
+        let setup =
+            Setup { representation: Default::default(), knowledge: Default::default(), seed: 0 };
         let t = FirstCharacter.tables(&corpus, &setup, &mut |_, _| {}).unwrap();
         // Counts with smoothing: 2.5 of 5 against 0.5 of 5; blanks 0.5 against 1.5.
         assert!((t[0][0][0] - 5.0_f64.ln() / 2.0).abs() < 1e-12);

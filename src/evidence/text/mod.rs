@@ -9,14 +9,23 @@
 //! input representations.
 
 pub mod bleu;
+mod classifier;
 pub mod edit;
 pub mod exact;
 pub mod examples;
+mod features;
+mod finding;
 pub mod first;
 pub mod logistic;
+pub mod ngrams;
+pub mod residual;
 pub mod same;
+pub mod stylometry;
 pub mod tfidf;
 
+pub use finding::{Means, finding};
+
+use super::TextEvidence;
 use crate::error::Result;
 
 /// What is known of everybody's answers.
@@ -135,9 +144,71 @@ pub trait TextMethod: Sync {
     fn baseline(&self) -> bool;
     /// Whether representations and knowledge levels apply to it.
     fn learns(&self) -> bool;
+    /// How its mean becomes log-odds, measured on fine-tunes with known bases;
+    /// `None` for what is no evidence.
+    fn calibration(&self) -> Option<Calibration> {
+        None
+    }
     /// The table of each suspect.
     ///
     /// # Errors
     /// Where the corpus lacks what the method needs.
     fn tables(&self, corpus: &Corpus, setup: &Setup, tell: Tell<'_>) -> Result<Vec<Table>>;
+}
+
+/// How a method's mean becomes log-odds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Calibration {
+    /// Divides the mean to give log-odds.
+    pub temperature: f64,
+    /// What these log-odds weigh beside a likelihood under the candidates' weights.
+    pub weight: f64,
+    /// The share of wrong answers that remains however clear the mean is.
+    pub error: f64,
+}
+
+/// Every method on text alone, the default first.
+pub const METHODS: &[&dyn TextMethod] = &[
+    &stylometry::Stylometry,
+    &ngrams::CharNgrams,
+    &residual::ResidualText,
+    &residual::ResidualLength,
+    &exact::ExactMatch,
+    &edit::EditDistance,
+    &bleu::Bleu,
+    &tfidf::TfIdf,
+    &first::FirstCharacter,
+];
+
+/// What `method` makes of every suspect of `corpus`.
+///
+/// # Errors
+/// As [`TextMethod::tables`].
+pub fn observe(
+    method: &dyn TextMethod,
+    corpus: &Corpus,
+    setup: &Setup,
+    tell: Tell<'_>,
+) -> Result<Vec<TextEvidence>> {
+    let mut about = method.about().to_owned();
+    if method.learns() {
+        about.push_str(&format!(
+            " Knowledge: {}, {} labelled fine-tunes. It reads: {}.",
+            setup.knowledge.name(),
+            match corpus.labelled.len() {
+                0 => "no".to_owned(),
+                n => n.to_string(),
+            },
+            setup.representation.name()
+        ));
+    }
+    let evidence = |table| TextEvidence {
+        method: method.name().into(),
+        about: about.clone(),
+        baseline: method.baseline(),
+        votes: method.learns(),
+        calibration: method.calibration(),
+        table,
+    };
+    Ok(method.tables(corpus, setup, tell)?.into_iter().map(evidence).collect())
 }

@@ -5,11 +5,12 @@ use crate::app::eta::{self, Eta};
 use crate::app::page::{dom, lists, result};
 use crate::app::protocol::Request;
 use crate::error::{Error, ErrorKind, Result};
+use crate::evidence::text::{Knowledge, Representation};
 use crate::job::{Parameters, Progress};
 use crate::report::Report;
-use crate::report::figures::bytes;
+use crate::report::figures::{bytes, plain};
 use std::rc::Rc;
-use web_sys::{HtmlInputElement, HtmlProgressElement};
+use web_sys::{HtmlInputElement, HtmlProgressElement, HtmlSelectElement};
 
 impl App {
     /// Ranks what is loaded.
@@ -65,6 +66,11 @@ impl App {
         if !self.running() {
             return;
         }
+        if progress.unit == "steps" {
+            let (done, total) = (grouped(progress.done), grouped(progress.total));
+            dom::say("stage", &format!("{}: {done} of {total}", progress.stage));
+            return;
+        }
         if progress.unit != "tokens" {
             let read = (bytes(progress.done), bytes(progress.total));
             dom::say("stage", &format!("{}: {} of {}", progress.stage, read.0, read.1));
@@ -91,15 +97,18 @@ impl App {
         dom::say("time-left", &text);
     }
 
-    pub(super) fn done(&self, report: Report) {
-        let report = Rc::new(report);
+    pub(super) fn done(&self, reports: Vec<Report>) {
+        let Some(report) = reports.first().cloned().map(Rc::new) else { return };
         {
             let mut state = self.0.borrow_mut();
             state.phase = Phase::Done;
             state.report = Some(report.clone());
+            state.reports = Rc::new(reports);
             state.rows = result::ROWS;
         }
-        let shown = result::show(&report)
+        let reports = self.0.borrow().reports.clone();
+        let shown = result::suspects(&reports)
+            .and_then(|()| result::show(&report))
             .and_then(|()| {
                 let state = self.0.borrow();
                 lists::problems(state.taking.iter().chain(&report.problems), &state.files)
@@ -109,7 +118,11 @@ impl App {
             self.fail(&e);
             return;
         }
-        dom::say("status", &format!("Done. {}", result::headline(&report)));
+        let said = match reports.len() {
+            1 => result::headline(&report),
+            n => format!("{n} suspects. {}: {}", plain(&report.suspect), result::headline(&report)),
+        };
+        dom::say("status", &format!("Done. {said}"));
         dom::focus("verdict");
         // The focus alone would leave it at the lower edge.
         if let Ok(section) = dom::by_id::<web_sys::Element>("result") {
@@ -131,8 +144,16 @@ fn parameters() -> Result<Parameters> {
         seed: number("seed", "the seed")?,
         max_samples: number("max-samples", "the number of samples")?,
         max_new_tokens: number("max-new-tokens", "the number of new tokens")?,
+        knowledge: choice("knowledge", &Knowledge::ALL, Knowledge::name)?,
+        representation: choice("representation", &Representation::ALL, Representation::name)?,
         ..Parameters::default()
     })
+}
+
+/// The one of `all` whose name a field holds; the first for none.
+fn choice<T: Copy + Default>(id: &str, all: &[T], name: fn(T) -> &'static str) -> Result<T> {
+    let value = dom::by_id::<HtmlSelectElement>(id)?.value();
+    Ok(all.iter().copied().find(|k| name(*k) == value).unwrap_or_default())
 }
 
 /// `12345` as `12,345`.

@@ -1,0 +1,125 @@
+//! Files of responses on the command line: whose they are.
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::evidence::text::{Knowledge, Representation};
+use crate::responses::Group;
+use crate::samples::{self, Note};
+use crate::source::SharedSource;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// Knowledge levels as arguments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Level {
+    /// All candidates are known.
+    Universal,
+    /// One candidate at a time is known.
+    Restricted,
+}
+
+impl From<Level> for Knowledge {
+    fn from(level: Level) -> Self {
+        match level {
+            Level::Universal => Self::Universal,
+            Level::Restricted => Self::Restricted,
+        }
+    }
+}
+
+/// Representations as arguments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Reads {
+    /// The response alone.
+    Response,
+    /// Prompt and response.
+    PromptResponse,
+    /// The candidate's and the suspect's response to the same prompt.
+    Pair,
+}
+
+impl From<Reads> for Representation {
+    fn from(reads: Reads) -> Self {
+        match reads {
+            Reads::Response => Self::Response,
+            Reads::PromptResponse => Self::PromptResponse,
+            Reads::Pair => Self::Pair,
+        }
+    }
+}
+
+/// The files of responses as they come in.
+#[derive(Default)]
+pub struct Given {
+    /// What was set aside or repaired.
+    pub notes: Vec<Note>,
+    /// The files with their roles.
+    pub sources: Vec<(String, SharedSource)>,
+}
+
+impl Given {
+    /// The models whose responses `files` hold; those without a name are `unnamed`, or named after their file.
+    pub fn groups(
+        &mut self,
+        role: &str,
+        unnamed: Option<&str>,
+        files: &[SharedSource],
+        problems: &mut Vec<Error>,
+    ) -> Vec<Group> {
+        let mut read = vec![];
+        for source in files {
+            match samples::read(source.as_ref()) {
+                Ok(samples) => {
+                    self.sources.push((role.into(), source.clone()));
+                    read.push((source.name().to_owned(), samples));
+                }
+                Err(e) => problems.push(e),
+            }
+        }
+        let (groups, notes, mut faults) = crate::responses::of_files(read, unnamed);
+        self.notes.extend(notes);
+        problems.append(&mut faults);
+        groups
+    }
+}
+
+/// The candidate of each labelled fine-tune, by the object in the file `truth`.
+pub fn labelled(
+    groups: Vec<Group>,
+    truth: Option<&Path>,
+    problems: &mut Vec<Error>,
+) -> Vec<(String, Group)> {
+    let read = truth.map_or_else(|| Ok(BTreeMap::new()), self::truth);
+    let truth = match read {
+        Ok(truth) => truth,
+        Err(e) => {
+            problems.push(e);
+            return vec![];
+        }
+    };
+    let mut out = vec![];
+    for group in groups {
+        match truth.get(&group.label) {
+            Some(base) => out.push((base.clone(), group)),
+            None => problems.push(
+                Error::new(ErrorKind::Missing, "the labels name no candidate for this fine-tune")
+                    .in_file(&group.label)
+                    .hint("add it to the file given with --truth"),
+            ),
+        }
+    }
+    out
+}
+
+/// Reads an object of model names and their candidates.
+///
+/// # Errors
+/// Where the file cannot be read or is no such object.
+pub fn truth(path: &Path) -> Result<BTreeMap<String, String>> {
+    let fail = |what: String| {
+        Error::new(ErrorKind::Read, what)
+            .in_file(path.display().to_string())
+            .hint("it should be a JSON object such as {\"suspect\": \"candidate\"}")
+    };
+    let text = std::fs::read_to_string(path).map_err(|e| fail(format!("cannot be read: {e}")))?;
+    serde_json::from_str(&text).map_err(|e| fail(format!("is no object of names: {e}")))
+}

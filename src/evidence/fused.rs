@@ -1,0 +1,113 @@
+//! One verdict from all evidence there is: log-odds add up, each method's
+//! weighed by what it proved worth on fine-tunes with known bases.
+//!
+//! A method's weight is the one that maximises the likelihood of the known
+//! bases when its log-odds are added to the others' (logistic stacking,
+//! Wolpert 1992); DESIGN.md has the data and the figures. Methods that read the
+//! same responses are not independent, which is why the weights are learnt
+//! together and come out below one.
+
+use super::text::Means;
+use super::{Access, Evidence, Finding, Observations, combined, opening};
+use crate::error::{Error, ErrorKind, Result};
+
+/// Likelihood and text together.
+pub struct Fused;
+
+/// Of a finding from text alone: share of wrong answers among clear ones that remains.
+pub const TEXT_ERROR: f64 = 0.1;
+
+/// The text methods that count and compare all candidates, each with what its mean is multiplied by.
+fn voices<'a>(seen: &Observations<'a>) -> Result<Vec<(Means<'a>, f64)>> {
+    let scored = seen.scored();
+    let texts: Vec<(Means<'_>, f64)> = seen
+        .texts
+        .iter()
+        .filter_map(|t| {
+            let c = t.calibration.filter(|c| c.weight > 0.0)?;
+            // Where likelihoods exist the text only adds to them.
+            let damp = if scored { BESIDE_LIKELIHOOD } else { 1.0 };
+            Some((Means::new(&t.table), damp * c.weight / c.temperature))
+        })
+        .filter(|(m, _)| m.candidates.len() == seen.candidates.len())
+        .collect();
+    if texts.is_empty() {
+        return Err(Error::new(
+            ErrorKind::Samples,
+            "no method could compare all candidates by their text",
+        )
+        .hint("ask all models the same prompts"));
+    }
+    Ok(texts)
+}
+
+/// The log-odds of the candidates from text alone.
+///
+/// # Errors
+/// Where no method compares all candidates.
+pub fn text_logits(seen: &Observations<'_>) -> Result<Vec<f64>> {
+    let mut sum = vec![0.0; seen.candidates.len()];
+    for (means, weight) in voices(seen)? {
+        sum.iter_mut().zip(means.whole()).for_each(|(s, v)| *s += weight * v);
+    }
+    Ok(sum)
+}
+
+/// What text weighs beside a likelihood under the candidates' weights.
+const BESIDE_LIKELIHOOD: f64 = 0.25;
+
+impl Evidence for Fused {
+    fn name(&self) -> &'static str {
+        "fused"
+    }
+
+    fn applies(&self, seen: &Observations<'_>) -> bool {
+        seen.texts.iter().any(|t| t.calibration.is_some_and(|c| c.weight > 0.0))
+    }
+
+    fn weigh(&self, seen: &Observations<'_>) -> Result<Finding> {
+        let scored = seen.scored();
+        let (samples, likelihood) = combined::logits(seen);
+        let texts = voices(seen)?;
+        let width = texts.iter().map(|(m, _)| m.columns.len()).max().unwrap_or(0);
+        let rows = if scored && samples > 0 { samples } else { width };
+        let logits = |drawn: &[usize]| -> Vec<f64> {
+            let mut sum = vec![0.0; seen.candidates.len()];
+            if scored && samples > 0 {
+                sum.iter_mut().zip(likelihood(drawn)).for_each(|(s, l)| *s += l);
+            }
+            for (means, weight) in &texts {
+                // The same draw of responses, as far as the two lists go together.
+                let n = means.columns.len();
+                let own: Vec<usize> =
+                    (0..n).map(|i| drawn[i % drawn.len()] * n / rows % n).collect();
+                let of = means.of(&own);
+                sum.iter_mut().zip(of).for_each(|(s, v)| *s += weight * v);
+            }
+            sum
+        };
+        let error = if scored { combined::ERROR } else { TEXT_ERROR };
+        let standings = opening::standings(seen, rows, 1.0, error, logits);
+        let names: Vec<&str> = seen
+            .texts
+            .iter()
+            .filter(|t| t.calibration.is_some_and(|c| c.weight > 0.0))
+            .map(|t| t.method.as_str())
+            .collect();
+        Ok(Finding {
+            method: self.name().into(),
+            about: format!(
+                "Log-odds (natural, up to a constant), added up from {}{}, each by its weight on fine-tunes with known \
+                 bases. The probability supposes that the base is one of the candidates.",
+                if scored { "the likelihood under the candidates' weights, " } else { "" },
+                names.join(", ")
+            ),
+            access: Access::Text,
+            baseline: false,
+            standings,
+            none: if scored { super::cap::TokenCap.weigh(seen)?.none } else { None },
+            warnings: opening::amount(rows),
+            error,
+        })
+    }
+}
