@@ -86,6 +86,10 @@ pub struct Row {
     pub mean_auc: Option<f64>,
     /// Rank of the right base, by suspect.
     pub ranks: BTreeMap<String, usize>,
+    /// Score of each base, by suspect, in the order of `bases`; `None` where it could not be compared.
+    pub scores: BTreeMap<String, Vec<Option<f64>>>,
+    /// Names of the bases.
+    pub bases: Vec<String>,
 }
 
 /// Wilson's 95 % interval of `k` out of `n`.
@@ -313,6 +317,14 @@ impl Suite {
             reciprocal: ranks.iter().map(|r| 1.0 / *r as f64).sum::<f64>() / suspects.max(1) as f64,
             mean_auc: stats::mean(&areas.values().copied().collect::<Vec<_>>()),
             auc: areas,
+            scores: scores
+                .iter()
+                .enumerate()
+                .map(|(s, row)| {
+                    (label(s), row.iter().map(|v| Some(*v).filter(|v| v.is_finite())).collect())
+                })
+                .collect(),
+            bases: self.responses.labels[..self.bases].to_vec(),
             ranks: ranks.iter().enumerate().map(|(s, r)| (label(s), *r)).collect(),
         }
     }

@@ -18,6 +18,7 @@ mod finding;
 pub mod first;
 pub mod logistic;
 pub mod ngrams;
+pub mod prefix;
 pub mod residual;
 pub mod same;
 pub mod stylometry;
@@ -161,7 +162,7 @@ pub trait TextMethod: Sync {
 pub struct Calibration {
     /// Divides the mean to give log-odds.
     pub temperature: f64,
-    /// What these log-odds weigh beside a likelihood under the candidates' weights.
+    /// What its standard scores across the candidates weigh in the fused finding; 0 keeps it out.
     pub weight: f64,
     /// The share of wrong answers that remains however clear the mean is.
     pub error: f64,
@@ -171,6 +172,7 @@ pub struct Calibration {
 pub const METHODS: &[&dyn TextMethod] = &[
     &stylometry::Stylometry,
     &ngrams::CharNgrams,
+    &prefix::OpeningAgreement,
     &residual::ResidualText,
     &residual::ResidualLength,
     &exact::ExactMatch,

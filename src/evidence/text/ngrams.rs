@@ -5,6 +5,7 @@ use super::examples::Input;
 use super::logistic::Row;
 use super::{Calibration, Corpus, Setup, Table, Tell, TextMethod, same};
 use crate::error::Result;
+use crate::evidence::fused::TEXT_ERROR;
 use std::collections::{BTreeMap, HashMap};
 
 /// Logistic regression on character n-grams.
@@ -107,7 +108,7 @@ impl TextMethod for CharNgrams {
         true
     }
     fn calibration(&self) -> Option<Calibration> {
-        Some(Calibration { temperature: 1.0, weight: 0.0, error: 0.1 })
+        Some(Calibration { temperature: 3.0, weight: 0.0, error: TEXT_ERROR })
     }
     fn tables(&self, corpus: &Corpus, setup: &Setup, tell: Tell<'_>) -> Result<Vec<Table>> {
         classifier::tables(corpus, setup, &FORM, tell, rows)

@@ -9,6 +9,7 @@
 use super::logistic::Row;
 use super::{Calibration, Corpus, Setup, Table, Tell, TextMethod, ngrams};
 use crate::error::{Error, ErrorKind, Result};
+use crate::evidence::fused::TEXT_ERROR;
 use std::collections::BTreeMap;
 
 /// Correlation of character n-grams less the prompt's mean.
@@ -101,7 +102,7 @@ impl TextMethod for ResidualText {
         false
     }
     fn calibration(&self) -> Option<Calibration> {
-        Some(Calibration { temperature: 0.03, weight: 1.0, error: 0.1 })
+        Some(Calibration { temperature: 0.6, weight: 0.0, error: TEXT_ERROR })
     }
     fn tables(&self, corpus: &Corpus, _: &Setup, tell: Tell<'_>) -> Result<Vec<Table>> {
         let shared = shared(corpus);
@@ -157,7 +158,7 @@ impl TextMethod for ResidualLength {
         false
     }
     fn calibration(&self) -> Option<Calibration> {
-        Some(Calibration { temperature: 0.15, weight: 1.0, error: 0.1 })
+        Some(Calibration { temperature: 1.2, weight: 0.42, error: TEXT_ERROR })
     }
     fn tables(&self, corpus: &Corpus, _: &Setup, tell: Tell<'_>) -> Result<Vec<Table>> {
         let shared = shared(corpus);

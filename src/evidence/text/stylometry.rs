@@ -6,6 +6,7 @@ use super::examples::Input;
 use super::logistic::Row;
 use super::{Calibration, Corpus, Representation, Setup, Table, Tell, TextMethod, features};
 use crate::error::Result;
+use crate::evidence::fused::TEXT_ERROR;
 
 /// Logistic regression on stylometric features.
 pub struct Stylometry;
@@ -41,7 +42,7 @@ impl TextMethod for Stylometry {
         true
     }
     fn calibration(&self) -> Option<Calibration> {
-        Some(Calibration { temperature: 1.0, weight: 1.0, error: 0.1 })
+        Some(Calibration { temperature: 3.0, weight: 0.39, error: TEXT_ERROR })
     }
     fn tables(&self, corpus: &Corpus, setup: &Setup, tell: Tell<'_>) -> Result<Vec<Table>> {
         let single = features::features("").len();
