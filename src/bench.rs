@@ -216,7 +216,7 @@ impl Suite {
         }
         let mut out = vec![];
         for s in &all {
-            let known = |o: &usize| o != s && (labelled == Labelled::All || o % 2 == 0);
+            let known = |o: &usize| o != s && (labelled == Labelled::All || o.is_multiple_of(2));
             let others: Vec<usize> = all.iter().copied().filter(known).collect();
             out.extend(of(&self.corpus(columns, &[*s], &others))?);
         }
@@ -294,13 +294,13 @@ impl Suite {
             .collect();
         let matched = matching::assign(&gain);
         let mut areas = BTreeMap::new();
-        for b in 0..self.bases {
+        for (b, base) in self.responses.labels[..self.bases].iter().enumerate() {
             let of = |own: bool| -> Vec<f64> {
                 let suspects = (0..suspects).filter(|s| (self.truth[*s] == b) == own);
                 suspects.map(|s| finite(scores[s][b])).collect()
             };
             if let Some(area) = auc(&of(true), &of(false)) {
-                areas.insert(self.responses.labels[b].clone(), area);
+                areas.insert(base.clone(), area);
             }
         }
         let by_votes: Vec<&Vec<f64>> = votes.iter().flatten().collect();

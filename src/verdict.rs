@@ -7,6 +7,7 @@ use crate::report::{Answer, Verdict};
 /// What every reader of a result must know.
 pub const LIMITS: &[&str] = &[
     "Text evidence shows that a suspect behaves like a fine-tune of a candidate. It does not prove derivation: only weights can.",
+    "Where a candidate is known by its responses alone, only texts are compared: right first in about half of the known cases, so \"undetermined\" is the usual answer. Different prompts, decoding settings or lengths of the answers mislead it.",
     "The ranking supposes that the true base is one of the candidates. \"None of these\" is tested only where responses were cut at a token limit, and misses a base that shares a candidate's tokenizer.",
     "Probabilities were calibrated on full fine-tunes of small models (15 million to 135 million weights, and the project's toy zoo), with responses of 48 tokens. Other suspects may shift more.",
     "The opening of a response depends on how it was prompted: a system prompt or chat template that is missing from the samples weakens or misleads the likelihood.",

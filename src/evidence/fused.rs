@@ -1,4 +1,4 @@
-//! One verdict from all evidence there is: log-odds add up, each method's
+//! One verdict from all text evidence there is: log-odds add up, each method's
 //! weighed by what it proved worth on fine-tunes with known bases.
 //!
 //! A text method's means are set to mean 0 and deviation 1 across the
@@ -8,12 +8,16 @@
 //! responses are not independent, which is why the weights are learnt together
 //! and come out below one. How stable the order is under new draws of the
 //! responses shows in the interval, which the verdict heeds.
+//!
+//! Where all candidates have weights the likelihood decides by itself: the best
+//! weight of the text beside it is 0. On the toy zoo's 24 fine-tunes it is right
+//! 23 times alone, and 21 times with the text at a quarter of its weight.
 
 use super::text::Means;
-use super::{Access, Evidence, Finding, Observations, combined, opening, stats};
+use super::{Access, Evidence, Finding, Observations, opening, stats};
 use crate::error::{Error, ErrorKind, Result};
 
-/// Likelihood and text together.
+/// All text methods that count, together.
 pub struct Fused;
 
 /// Share of wrong answers that remains in a finding from text alone, however
@@ -22,15 +26,12 @@ pub const TEXT_ERROR: f64 = 0.1;
 
 /// The text methods that count and compare all candidates, each with what its mean is multiplied by.
 fn voices<'a>(seen: &Observations<'a>) -> Result<Vec<(Means<'a>, f64)>> {
-    let scored = seen.scored();
     let texts: Vec<(Means<'_>, f64)> = seen
         .texts
         .iter()
         .filter_map(|t| {
             let c = t.calibration.filter(|c| c.weight > 0.0)?;
-            // Where likelihoods exist the text only adds to them.
-            let damp = if scored { BESIDE_LIKELIHOOD } else { 1.0 };
-            Some((Means::new(&t.table), damp * c.weight))
+            Some((Means::new(&t.table), c.weight))
         })
         .filter(|(m, _)| m.candidates.len() == seen.candidates.len())
         .collect();
@@ -64,41 +65,30 @@ pub fn text_logits(seen: &Observations<'_>) -> Result<Vec<f64>> {
     Ok(sum)
 }
 
-/// What text weighs beside a likelihood under the candidates' weights.
-const BESIDE_LIKELIHOOD: f64 = 0.25;
-
 impl Evidence for Fused {
     fn name(&self) -> &'static str {
         "fused"
     }
 
     fn applies(&self, seen: &Observations<'_>) -> bool {
-        seen.texts.iter().any(|t| t.calibration.is_some_and(|c| c.weight > 0.0))
+        !seen.scored() && seen.texts.iter().any(|t| t.calibration.is_some_and(|c| c.weight > 0.0))
     }
 
     fn weigh(&self, seen: &Observations<'_>) -> Result<Finding> {
-        let scored = seen.scored();
-        let (samples, likelihood) = combined::logits(seen);
         let texts = voices(seen)?;
         let width = texts.iter().map(|(m, _)| m.columns.len()).max().unwrap_or(0);
-        let rows = if scored && samples > 0 { samples } else { width };
         let logits = |drawn: &[usize]| -> Vec<f64> {
             let mut sum = vec![0.0; seen.candidates.len()];
-            if scored && samples > 0 {
-                sum.iter_mut().zip(likelihood(drawn)).for_each(|(s, l)| *s += l);
-            }
             for (means, weight) in &texts {
-                // The same draw of responses, as far as the two lists go together.
+                // The same draw of responses, as far as the lists of prompts go together.
                 let n = means.columns.len();
-                let own: Vec<usize> =
-                    (0..n).map(|i| drawn[i % drawn.len()] * n / rows % n).collect();
+                let own: Vec<usize> = drawn.iter().take(n).map(|i| i * n / width).collect();
                 let of = standard(&means.of(&own));
                 sum.iter_mut().zip(of).for_each(|(s, v)| *s += weight * v);
             }
             sum
         };
-        let error = if scored { combined::ERROR } else { TEXT_ERROR };
-        let standings = opening::standings(seen, rows, 1.0, error, logits);
+        let standings = opening::standings(seen, width, 1.0, TEXT_ERROR, logits);
         let names: Vec<&str> = seen
             .texts
             .iter()
@@ -108,17 +98,17 @@ impl Evidence for Fused {
         Ok(Finding {
             method: self.name().into(),
             about: format!(
-                "Log-odds (natural, up to a constant), added up from {}{}, each by its weight on fine-tunes with known \
+                "Log-odds (natural, up to a constant), added up from {}, each by its weight on fine-tunes with known \
                  bases. The probability supposes that the base is one of the candidates.",
-                if scored { "the likelihood under the candidates' weights, " } else { "" },
                 names.join(", ")
             ),
             access: Access::Text,
             baseline: false,
             standings,
-            none: if scored { super::cap::TokenCap.weigh(seen)?.none } else { None },
-            warnings: opening::amount(rows),
-            error,
+            // Text alone cannot tell a stranger from a fine-tune that went far.
+            none: None,
+            warnings: opening::amount(width),
+            error: TEXT_ERROR,
         })
     }
 }

@@ -188,7 +188,7 @@ mod tests {
         let f = weigh(&text(table.clone(), Some(calibration))).unwrap();
         let best = &f.standings[0];
         assert_eq!((best.candidate, best.score, best.votes), (1, 1.0, Some(2.0 / 3.0)));
-        let p = 0.8 / (1.0 + (-2.0_f64).exp()) + 0.1;
+        let p = 0.8 / (1.0 + libm::exp(-2.0)) + 0.1;
         assert!((best.probability - p).abs() < 1e-12, "{}", best.probability);
         assert_eq!(f.standings.len(), 2);
         assert!(f.warnings.iter().any(|w| w.starts_with("c is not ranked")));

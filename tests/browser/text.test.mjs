@@ -1,0 +1,113 @@
+// Text alone: candidates and suspects known by their responses, on the paper's
+// own models, from the files to the matrix of all suspects.
+
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { CLI, DIST, MINUTE, ROOT, SHARED, download, finished, launch, open, says, serve, state } from "./support.mjs";
+
+const bases = join(SHARED, "mlmac/bases.jsonl");
+const suspects = join(SHARED, "mlmac/suspects-dev.jsonl");
+const absent = [bases, suspects].filter((f) => !existsSync(f));
+const skip = absent.length > 0 && `${absent.join(", ")} not there`;
+const folder = mkdtempSync(join(tmpdir(), "basetrace-"));
+const pictures = join(ROOT, "target/screenshots");
+
+let browser, caught, site;
+before(async () => {
+  ({ browser, caught } = await launch());
+  site = await serve(DIST);
+  mkdirSync(pictures, { recursive: true });
+});
+after(async () => {
+  await browser?.close();
+  await site?.stop();
+  rmSync(folder, { recursive: true });
+});
+
+const cells = (page, selector) => page.$$eval(selector, (all) => all.map((e) => e.textContent.trim()));
+const roles = (page) => page.$$eval("#samples select", (all) => all.map((e) => e.value));
+
+test("five suspects against ten candidates, by their responses alone", { skip, timeout: 10 * MINUTE }, async (t) => {
+  const { context, page, faults } = await open(browser, site.url);
+  await page.setInputFiles("#input-files", [bases, suspects]);
+  await state(page, "ready");
+  await says(page, "#samples", /1336 samples of 10 models/);
+  await says(page, "#status", /10 candidates and 737 samples loaded/);
+  // The first that names its models holds candidates; it can be said otherwise.
+  assert.deepEqual(await roles(page), ["candidate", "suspect"]);
+  await page.selectOption("#role-0", "suspect");
+  await page.waitForFunction(() => document.querySelector("#run").disabled === false
+    && [...document.querySelectorAll("#samples select")].map((e) => e.value).join() === "suspect,candidate");
+  await page.selectOption("#role-1", "suspect");
+  await says(page, "#run-needs", /candidate models first/);
+  assert.ok(await page.isDisabled("#run"));
+  await page.selectOption("#role-0", "candidate");
+  await state(page, "ready");
+
+  const start = performance.now();
+  await page.click("#run");
+  await state(page, "running", "done");
+  await finished(page, 5 * MINUTE);
+  console.log(`text only, 10 candidates, 5 suspects: ${((performance.now() - start) / 1000).toFixed(1)} s from click to ranking`);
+  assert.deepEqual(await cells(page, "#suspect-choice option"), ["1", "3", "5", "7", "8"]);
+  assert.equal((await cells(page, "#matching tbody tr")).length, 5);
+  await says(page, "#matching", /supposes that no two suspects come from one candidate/);
+  const methods = await cells(page, "#methods tbody th");
+  for (const name of ["fused", "stylometry", "opening-agreement", "exact-match"]) assert.ok(methods.includes(name), name);
+  // There are no weights, so nothing that needs them is shown.
+  for (const id of ["#heat-part", "#levels-part", "#sample-part"]) assert.ok(await page.isHidden(id), id);
+
+  await page.selectOption("#suspect-choice", { value: "3" });
+  await says(page, "#verdict", /xlnet-base-cased/);
+  const ours = JSON.parse((await download(page, "#export-json")).bytes);
+  assert.equal(ours.suspect, "7");
+  for (const scheme of ["light", "dark"]) {
+    await page.emulateMedia({ colorScheme: scheme });
+    for (const width of [1280, 390]) {
+      await page.setViewportSize({ width, height: 900 });
+      assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `it overflows at ${width}`);
+      await page.screenshot({ path: join(pictures, `text-${scheme}-${width}.png`), fullPage: true });
+    }
+  }
+  assert.deepEqual(faults, []);
+  assert.deepEqual(caught, []);
+  await context.close();
+
+  await t.test("the native command agrees", { skip: !existsSync(CLI) && `${CLI} not built` }, () => {
+    const run = spawnSync(CLI, ["rank", "--candidate", bases, "--samples", suspects, "--json", "--quiet"], { encoding: "utf8", maxBuffer: 1 << 28 });
+    const theirs = JSON.parse(run.stdout).reports[3];
+    assert.equal(theirs.suspect, "7");
+    assert.deepEqual(ours.findings, theirs.findings);
+    assert.deepEqual(ours.matching, theirs.matching);
+  });
+});
+
+test("prompts that do not overlap, and a suspect that said nothing", { timeout: 5 * MINUTE }, async () => {
+  const row = (model, prompt, response) => JSON.stringify({ model, prompt, response });
+  const write = (name, rows) => {
+    const path = join(folder, name);
+    writeFileSync(path, rows.join("\n"));
+    return path;
+  };
+  const many = (model, of) => Array.from({ length: 12 }, (_, i) => row(model, `p${i}`, of(i)));
+  const candidates = write("c.jsonl", [...many("a", (i) => `YES ${i}!`), ...many("b", (i) => `well, ${i} or so`)]);
+  const mute = Array.from({ length: 3 }, (_, i) => row("mute", `p${i}`, ""));
+  const other = Array.from({ length: 12 }, (_, i) => row("other", `q${i}`, `NO ${i}! NO!`));
+  const theirs = write("s.jsonl", [...mute, ...other]);
+  const { context, page, faults } = await open(browser, site.url);
+  await page.setInputFiles("#input-files", [candidates, theirs]);
+  await state(page, "ready");
+  await page.click("#run");
+  await state(page, "running", "done");
+  await finished(page, MINUTE);
+  await says(page, "#problems", /mute.*all its responses are empty/is);
+  await says(page, "#problems", /prompts do not overlap/i);
+  // Style needs no common prompts.
+  assert.ok((await cells(page, "#methods tbody th")).includes("stylometry"));
+  assert.deepEqual(faults, []);
+  await context.close();
+});
