@@ -106,6 +106,26 @@ pub fn cross_validated(bases: &Responses, columns: &[usize]) -> Result<Score> {
     Ok(score)
 }
 
+/// Learns from the picked prompts and judges each of the candidates' responses
+/// to those that were not: how well what was picked teaches, unspoilt by how
+/// it was picked. Nothing is judged where all were picked.
+///
+/// # Errors
+/// Fewer than two candidates answered the picked prompts.
+pub fn transferred(bases: &Responses, columns: &[usize]) -> Result<Score> {
+    let places: Vec<usize> = (0..columns.len()).collect();
+    let judge = Judge::learn(&Rows::new(bases, columns), &places)?;
+    let others: Vec<usize> = (0..bases.columns.len()).filter(|c| !columns.contains(c)).collect();
+    let mut score = Score::default();
+    for (b, row) in Rows::new(bases, &others).0.iter().enumerate() {
+        for features in row.iter().flatten() {
+            score.total += 1;
+            score.right += usize::from(best(&judge.log_odds(features)) == Some(b));
+        }
+    }
+    Ok(score)
+}
+
 /// How many suspects, and how many of their answers one by one, go to the
 /// right base. Both tables have the same columns; `truth[s]` is the base of
 /// suspect `s`. A suspect goes to the base with the highest mean log-odds.

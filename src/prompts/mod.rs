@@ -14,6 +14,7 @@ pub mod file;
 mod first;
 mod greedy;
 pub mod judge;
+mod kinds;
 mod pool;
 mod random;
 mod rl;
@@ -153,4 +154,4 @@ pub fn picker(name: &str) -> Result<&'static dyn Picker> {
 }
 
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;

@@ -1,6 +1,7 @@
 //! The prompts to pick from, with what is seen of the candidates' responses.
 
 use super::features::{Traits, traits};
+use super::kinds::kinds;
 use crate::error::{Error, ErrorKind, Result};
 use crate::responses::Responses;
 
@@ -13,6 +14,8 @@ pub struct Pool {
     pub bases: usize,
     /// `cells[i][b]`: of column `columns[i]`; `None` is a gap.
     pub cells: Vec<Vec<Option<Traits>>>,
+    /// The kind of prompt of each column.
+    pub kinds: Vec<usize>,
 }
 
 impl Pool {
@@ -24,7 +27,14 @@ impl Pool {
         let columns = columns(bases, budget)?;
         let read =
             |c: &usize| bases.rows.iter().map(|row| row[*c].as_deref().map(traits)).collect();
-        Ok(Self { bases: bases.rows.len(), cells: columns.iter().map(read).collect(), columns })
+        let prompts: Vec<Option<&str>> =
+            columns.iter().map(|c| bases.columns[*c].prompt.as_deref()).collect();
+        Ok(Self {
+            bases: bases.rows.len(),
+            cells: columns.iter().map(read).collect(),
+            kinds: kinds(&prompts),
+            columns,
+        })
     }
 }
 

@@ -141,15 +141,69 @@ fn greedy_finds_the_one_telling_prompt() {
 
 #[test]
 fn greedy_asks_what_it_does_not_know_yet() {
-    // Many prompts tell 0 and 1 from 2 and 3, one tells 0 from 1 and one 2 from 3.
+    // Most prompts tell 0 and 1 from 2 and 3: one bit. One tells 0 from the
+    // rest and one tells 2: less than a bit, but not known from the others.
     let mut rng = ChaCha8Rng::seed_from_u64(9);
     let mut rows: Vec<Vec<String>> =
         (0..20).map(|_| (0..4).map(|b| telling(b / 2, &mut rng)).collect()).collect();
-    let say = |b: [usize; 4], rng: &mut ChaCha8Rng| b.map(|b| telling(b, rng)).to_vec();
-    rows[11] = say([2, 3, 0, 0], &mut rng);
-    rows[17] = say([0, 0, 2, 3], &mut rng);
-    let got = pick(&Greedy, &table(&rows), 3, 1);
+    for (place, odd) in [(11, 0), (17, 2)] {
+        let mut say =
+            |b: usize| if b == odd { telling(3, &mut rng) } else { "It was late.".into() };
+        rows[place] = (0..4).map(&mut say).collect();
+    }
+    let r = table(&rows);
+    let got = pick(&Greedy, &r, 10, 1);
+    assert!(got[0] != 11 && got[0] != 17, "{got:?}");
     assert!(got.contains(&11) && got.contains(&17), "{got:?}");
+}
+
+#[test]
+fn prompts_of_one_kind_do_not_crowd_out_the_others() {
+    // Twenty lines of digits tell all four apart, and so do five sentences.
+    let mut rng = ChaCha8Rng::seed_from_u64(5);
+    let mut rows: Vec<Vec<String>> =
+        (0..25).map(|_| (0..4).map(|b| telling(b, &mut rng)).collect()).collect();
+    rows.extend((0..5).map(|_| (0..4).map(|_| plain(&mut rng)).collect()));
+    let mut r = table(&rows);
+    let sentences = [
+        "The old bridge was closed because",
+        "Да, это было",
+        "def main():\n    print(",
+        "駅前の店で",
+        "ARTICLE 5. THE TENANT",
+        "¿Dónde",
+        "a, b, c,",
+        "{\"id\": 7, \"name\":",
+        "...",
+        "हिन्दी में",
+    ];
+    for (i, column) in r.columns.iter_mut().enumerate() {
+        let digits = format!("{}.{}e+00", 1 + i % 9, 3_141_592 + 1_234_567 * i % 6_000_000);
+        column.prompt = Some(if i < 20 { digits } else { sentences[i - 20].into() });
+    }
+    for picker in [&Greedy as &dyn Picker, &Reinforcement] {
+        let got = pick(picker, &r, 8, 1);
+        let sentences = got.iter().filter(|c| (20..25).contains(*c)).count();
+        assert!(sentences >= 4, "{}: {got:?}", picker.name());
+    }
+}
+
+#[test]
+#[ignore = "takes a minute; for the time on large pools"]
+fn large_pools_take_bounded_time() {
+    let mut rng = ChaCha8Rng::seed_from_u64(6);
+    for (prompts, bases, budget) in
+        [(2000, 2, 2000), (2000, 10, 150), (1000, 40, 50), (300, 200, 50)]
+    {
+        let mut row = |_| (0..bases).map(|b| telling(b % 4, &mut rng)).collect();
+        let r = table(&(0..prompts).map(&mut row).collect::<Vec<_>>());
+        for picker in [&Greedy as &dyn Picker, &Reinforcement] {
+            let began = std::time::Instant::now();
+            assert_eq!(pick(picker, &r, budget, 1).len(), budget);
+            let spent = began.elapsed().as_secs_f64();
+            println!("{} of {prompts} × {bases}, {budget}: {spent:.1} s", picker.name());
+        }
+    }
 }
 
 #[test]
@@ -202,7 +256,7 @@ fn the_judge_knows_writers_by_their_ways() {
     assert!(judge::cross_validated(&table(&ways), &[0]).is_err(), "half of one is nothing");
 }
 
-/// The figures of DESIGN.md; BASETRACE_PAIRS is a folder with bases.jsonl,
+/// Compares the pickers on suspects whose base is known; BASETRACE_PAIRS is a folder with bases.jsonl,
 /// suspects-dev.jsonl and truth-dev.json. Run with `--ignored --nocapture`.
 #[test]
 #[ignore = "needs responses that are not in the repository"]
@@ -230,6 +284,13 @@ fn figures() {
         .map(|s| bases.labels.iter().position(|b| *b == truth[s]).unwrap())
         .collect();
     println!("{} columns, {} bases, {} suspects", all.columns.len(), n, truth.len());
+    let pool = pool::Pool::new(&bases, 1).unwrap();
+    println!("kinds: {:?}", pool.kinds);
+    let sort = |columns: &[usize]| {
+        let kinds: std::collections::BTreeSet<usize> =
+            columns.iter().map(|c| pool.kinds[*c]).collect();
+        kinds.len() as f64
+    };
     let began = std::time::Instant::now();
     for picker in PICKERS {
         let seeds: u64 = match picker.name() {
@@ -238,7 +299,7 @@ fn figures() {
             _ => 1,
         };
         for budget in [10, 25, 50, 150] {
-            let mut rows: Vec<[f64; 3]> = vec![];
+            let mut rows: Vec<[f64; 5]> = vec![];
             let mut spent = 0.0;
             for seed in 0..seeds {
                 let t = std::time::Instant::now();
@@ -248,18 +309,26 @@ fn figures() {
                 let (whole, single) =
                     judge::attributed(&bases, &suspects, &truth, &columns).unwrap();
                 let own = judge::cross_validated(&bases, &columns).unwrap();
-                rows.push([share(whole), share(single), share(own)]);
+                rows.push([
+                    share(whole),
+                    share(single),
+                    share(own),
+                    share(judge::transferred(&bases, &columns).unwrap()),
+                    sort(&columns),
+                ]);
                 if !picker.seeded() {
                     break;
                 }
             }
             let mean = |k: usize| rows.iter().map(|r| r[k]).sum::<f64>() / rows.len() as f64;
             println!(
-                "{:7} {budget:4}: suspects {:.2}, their answers {:.3}, bases held out {:.3} ({} seeds, {spent:.1} s a pick)",
+                "{:7} {budget:4}: suspects {:.2}, their answers {:.3}, bases held out {:.3}, unpicked {:.3}, {:.0} kinds ({} seeds, {spent:.1} s a pick)",
                 picker.name(),
                 mean(0),
                 mean(1),
                 mean(2),
+                mean(3),
+                mean(4),
                 rows.len()
             );
         }

@@ -2,16 +2,17 @@
 //! apart, by their own responses alone.
 //!
 //! The measure is held out: each response to a picked prompt is judged by the
-//! means of the candidates' responses to the *other* picked prompts (nearest
-//! mean), and counts with the probability it gets under its own writer. A
-//! prompt whose responses differ by chance does not raise it, since no other
-//! prompt bears it out.
+//! means of the candidates' responses to the picked prompts of *other* kinds
+//! (nearest mean), and counts with the probability it gets under its own
+//! writer. A prompt whose responses differ by chance does not raise it, since
+//! no other prompt bears it out; nor do fifty prompts of one kind. Each kind
+//! adds what it is above chance, more with more prompts but ever less so.
 
 use crate::prompts::features::{GRAMS, REAL, Traits};
 use crate::prompts::pool::Pool;
 
 /// Features of a candidate prompt.
-pub const SEEN: usize = 7;
+pub const SEEN: usize = 8;
 /// Features of a state.
 pub const STATE: usize = 5;
 /// Trigrams are folded to this many places.
@@ -21,6 +22,8 @@ const WIDTH: usize = REAL + FOLDED;
 pub const MOST: usize = 4096;
 /// How sharply the nearest mean is preferred.
 const SHARPNESS: f64 = 6.0;
+/// With this many prompts of a kind half of what it can add is reached.
+const HALF: f64 = 2.0;
 /// Margins of scores are about a tenth of it.
 const MARGINS: f64 = 4.0;
 
@@ -31,11 +34,15 @@ pub struct Arena {
     bases: usize,
     /// Whether candidate `i % bases` answered prompt `i / bases`.
     known: Vec<bool>,
+    /// Kinds of the prompts, from 0.
+    kinds: Vec<usize>,
     /// Inner products of responses.
     products: Vec<f32>,
     /// Spread of the candidates at a prompt, and its margin by all other
     /// prompts, both with mean 0 and deviation 1, and the share that answered.
     fixed: Vec<[f64; 3]>,
+    /// What full accuracy on prompts spread over the kinds would add up to.
+    full: f64,
 }
 
 /// What was picked, and what follows from it.
@@ -47,12 +54,23 @@ pub struct State {
     pub open: Vec<usize>,
     /// `towards[r * bases + b]`: product of response `r` with the sum of `b`'s picked ones.
     towards: Vec<f64>,
-    /// Picked responses of each candidate, and the squared norm of their sum.
+    /// The same with those of `r`'s own kind alone.
+    within: Vec<f64>,
+    /// `counts[k * bases + b]`: picked responses of `b` outside kind `k`, and
+    /// the squared norm of their sum.
     counts: Vec<f64>,
     norms: Vec<f64>,
-    /// Mean probability of the true writer, 0 to 1, and for each candidate.
+    /// Picked prompts of each kind.
+    picks: Vec<f64>,
+    /// From chance, 1 / candidates, to about 1.
     pub separation: f64,
+    /// Mean probability of the true writer by candidate.
     each: Vec<f64>,
+}
+
+/// How much of what a kind can add `n` prompts of it do.
+fn settled(n: f64) -> f64 {
+    n / (n + HALF)
 }
 
 /// A response as a vector; the pool's mean is still in it.
@@ -84,8 +102,8 @@ fn scaled(pool: &Pool, kept: &[usize]) -> Vec<Option<[f32; WIDTH]>> {
 }
 
 impl Arena {
-    /// From these places of the pool; no more than [`MOST`] responses.
-    pub fn new(pool: &Pool, kept: &[usize]) -> Self {
+    /// From these places of the pool, no more than [`MOST`] responses, to pick about `horizon`.
+    pub fn new(pool: &Pool, kept: &[usize], horizon: usize) -> Self {
         let rows = scaled(pool, kept);
         let n = rows.len();
         let mut products = vec![0.0; n * n];
@@ -99,8 +117,25 @@ impl Arena {
             }
         }
         let known: Vec<bool> = rows.iter().map(Option::is_some).collect();
-        let mut arena =
-            Self { prompts: kept.len(), bases: pool.bases, known, products, fixed: vec![] };
+        let mut places = vec![];
+        let mut kind = |p: &usize| {
+            let kind = pool.kinds[*p];
+            places.iter().position(|k| *k == kind).unwrap_or_else(|| {
+                places.push(kind);
+                places.len() - 1
+            })
+        };
+        let mut arena = Self {
+            prompts: kept.len(),
+            bases: pool.bases,
+            known,
+            kinds: kept.iter().map(&mut kind).collect(),
+            products,
+            fixed: vec![],
+            full: 1.0,
+        };
+        let kinds = places.len().min(horizon).max(1) as f64;
+        arena.full = kinds * settled(horizon as f64 / kinds);
         arena.fixed = arena.measure_alone();
         arena
     }
@@ -130,10 +165,8 @@ impl Arena {
                 let pairs: f64 =
                     here.iter().flat_map(|r| here.iter().map(|s| self.product(*r, *s))).sum();
                 let spread = (own - pairs / n) / n;
-                let margins: Vec<f64> = self
-                    .writers(p)
-                    .map(|b| self.margin(&self.scores(&all, p, b, true), b))
-                    .collect();
+                let margins: Vec<f64> =
+                    self.writers(p).map(|b| self.margin(&self.scores(&all, p, b), b)).collect();
                 let margin = margins.iter().sum::<f64>() / n;
                 [spread.max(0.0).sqrt(), margin, n / self.bases as f64]
             })
@@ -151,58 +184,68 @@ impl Arena {
     /// Nothing picked.
     pub fn start(&self) -> State {
         let chance = 1.0 / self.bases as f64;
+        let kinds = self.kinds.iter().max().map_or(0, |k| k + 1);
         State {
             picked: vec![],
             open: (0..self.prompts).collect(),
             towards: vec![0.0; self.known.len() * self.bases],
-            counts: vec![0.0; self.bases],
-            norms: vec![0.0; self.bases],
+            within: vec![0.0; self.known.len() * self.bases],
+            counts: vec![0.0; kinds * self.bases],
+            norms: vec![0.0; kinds * self.bases],
+            picks: vec![0.0; kinds],
             separation: chance,
             each: vec![chance; self.bases],
         }
     }
 
     fn add(&self, state: &mut State, p: usize) {
+        let kind = self.kinds[p];
         for b in self.writers(p) {
             let r = p * self.bases + b;
-            state.counts[b] += 1.0;
-            state.norms[b] += 2.0 * state.towards[r * self.bases + b] + self.product(r, r);
-            let row = &self.products[r * self.known.len()..(r + 1) * self.known.len()];
-            for (towards, product) in state.towards[b..].iter_mut().step_by(self.bases).zip(row) {
-                *towards += f64::from(*product);
+            let n = self.known.len();
+            let row = &self.products[r * n..(r + 1) * n];
+            for k in (0..state.picks.len()).filter(|k| *k != kind) {
+                state.counts[k * self.bases + b] += 1.0;
+                state.norms[k * self.bases + b] += f64::from(row[r]);
+            }
+            for q in &state.picked {
+                let twice = 2.0 * f64::from(row[q * self.bases + b]);
+                for k in (0..state.picks.len()).filter(|k| *k != kind && *k != self.kinds[*q]) {
+                    state.norms[k * self.bases + b] += twice;
+                }
+            }
+            for (i, product) in row.iter().enumerate() {
+                state.towards[i * self.bases + b] += f64::from(*product);
+                if self.kinds[i / self.bases] == kind {
+                    state.within[i * self.bases + b] += f64::from(*product);
+                }
             }
         }
+        state.picks[kind] += 1.0;
+        state.picked.push(p);
     }
 
     /// Picks prompt `p`; the rise in separation.
     pub fn pick(&self, state: &mut State, p: usize) -> f64 {
         self.add(state, p);
         state.open.retain(|o| *o != p);
-        state.picked.push(p);
         let before = state.separation;
         self.separate(state);
         state.separation - before
     }
 
-    /// How near the response of `b` to `p` is to each candidate's mean;
-    /// `held` leaves the answers to `p` themselves out of the means. NaN where there is none.
-    fn scores(&self, state: &State, p: usize, b: usize, held: bool) -> Vec<f64> {
+    /// How near the response of `b` to `p` is to the mean of each candidate's
+    /// picked responses of other kinds; NaN where there is none.
+    fn scores(&self, state: &State, p: usize, b: usize) -> Vec<f64> {
         let r = p * self.bases + b;
-        let mut out = vec![f64::NAN; self.bases];
-        for (h, out) in out.iter_mut().enumerate() {
-            let own = p * self.bases + h;
-            let (mut count, mut norm) = (state.counts[h], state.norms[h]);
-            let mut towards = state.towards[r * self.bases + h];
-            if held && self.known[own] {
-                count -= 1.0;
-                norm += self.product(own, own) - 2.0 * state.towards[own * self.bases + h];
-                towards -= self.product(r, own);
-            }
-            if count > 0.5 {
-                *out = towards / count - 0.5 * norm / (count * count);
-            }
-        }
-        out
+        let one = |h: usize| {
+            let outside = self.kinds[p] * self.bases + h;
+            let (count, norm) = (state.counts[outside], state.norms[outside]);
+            let at = r * self.bases + h;
+            let towards = state.towards[at] - state.within[at];
+            if count > 0.5 { towards / count - 0.5 * norm / (count * count) } else { f64::NAN }
+        };
+        (0..self.bases).map(one).collect()
     }
 
     /// By how much the score of `b` is above the best of the others, within -1 to 1.
@@ -217,9 +260,11 @@ impl Arena {
 
     fn separate(&self, state: &mut State) {
         let mut sums = vec![(0.0, 0.0); self.bases];
+        let mut kinds = vec![(0.0, 0.0); state.picks.len()];
         for p in &state.picked {
+            let kind = &mut kinds[self.kinds[*p]];
             for b in self.writers(*p) {
-                let scores = self.scores(state, *p, b, true);
+                let scores = self.scores(state, *p, b);
                 // What nothing else bears on is a blind guess.
                 let probability = if scores[b].is_nan() {
                     1.0 / self.bases as f64
@@ -232,14 +277,17 @@ impl Arena {
                 };
                 sums[b].0 += probability;
                 sums[b].1 += 1.0;
+                kind.0 += probability;
+                kind.1 += 1.0;
             }
         }
         let chance = 1.0 / self.bases as f64;
         for (each, (sum, n)) in state.each.iter_mut().zip(&sums) {
             *each = if *n > 0.0 { sum / n } else { chance };
         }
-        let (sum, n) = sums.iter().fold((0.0, 0.0), |a, s| (a.0 + s.0, a.1 + s.1));
-        state.separation = if n > 0.0 { sum / n } else { chance };
+        let above = kinds.iter().zip(&state.picks).filter(|((_, n), _)| *n > 0.0);
+        let above: f64 = above.map(|((sum, n), m)| settled(*m) * (sum / n - chance)).sum();
+        state.separation = chance + above / self.full;
     }
 
     /// What the policy sees of the open prompts, `SEEN` numbers each, and of the state.
@@ -252,20 +300,23 @@ impl Arena {
             let (mut margin, mut weak, mut same, mut n) = (0.0, 0.0, 0.0, 0.0);
             if !state.picked.is_empty() {
                 for b in self.writers(*p) {
-                    let one = self.margin(&self.scores(state, *p, b, false), b);
+                    let one = self.margin(&self.scores(state, *p, b), b);
                     margin += one;
                     weak += one * weakness[b] / all.max(1e-9) * self.bases as f64;
-                    let towards = state.towards[(p * self.bases + b) * self.bases + b];
-                    same += towards / state.counts[b].max(1.0);
+                    same += state.towards[(p * self.bases + b) * self.bases + b];
                     n += 1.0;
                 }
             }
             let n = f64::max(n, 1.0);
+            let picks = state.picked.len().max(1) as f64;
+            same /= picks;
+            let crowd = state.picks[self.kinds[*p]] / picks;
             let [spread, alone, share] = self.fixed[*p];
             seen.extend([
                 margin / n,
                 weak / n,
                 same / n,
+                crowd,
                 spread,
                 alone,
                 2.0 * share - 1.0,

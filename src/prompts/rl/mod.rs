@@ -67,8 +67,8 @@ impl Picker for Reinforcement {
         } else {
             (0..pool.columns.len()).collect()
         };
-        let arena = Arena::new(&pool, &kept);
         let budget = budget.min(pool.columns.len());
+        let arena = Arena::new(&pool, &kept, horizon(kept.len(), budget));
         let policy = train(&arena, budget, seed, tell);
         let mut picked: Vec<usize> =
             play_out(&arena, &policy, budget).picked.iter().map(|p| kept[*p]).collect();
@@ -78,13 +78,14 @@ impl Picker for Reinforcement {
     }
 }
 
-fn horizon(arena: &Arena, budget: usize) -> usize {
+/// Picks of an episode.
+fn horizon(prompts: usize, budget: usize) -> usize {
     // The measure is held out: of a single prompt there is nothing to learn.
-    budget.clamp(2, PICKS).min(arena.prompts)
+    budget.clamp(2, PICKS).min(prompts)
 }
 
 fn train(arena: &Arena, budget: usize, seed: u64, tell: Tell<'_>) -> Policy {
-    let horizon = horizon(arena, budget);
+    let horizon = horizon(arena.prompts, budget);
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut policy = Policy::new(SEEN, STATE, arena.prompts, &mut rng);
     if arena.prompts < 2 {
@@ -158,7 +159,7 @@ fn episode(arena: &Arena, policy: &Policy, horizon: usize, rng: &mut ChaCha8Rng)
 
 /// The likeliest pick at each step.
 fn play_out(arena: &Arena, policy: &Policy, budget: usize) -> State {
-    let horizon = horizon(arena, budget);
+    let horizon = horizon(arena.prompts, budget);
     let mut state = arena.start();
     while state.picked.len() < budget.min(arena.prompts) {
         let (seen, _) = arena.view(&state, horizon);

@@ -36,7 +36,7 @@ fn training_is_what_makes_it_good() {
     let (r, _) = few_telling(2);
     let pool = Pool::new(&r, 6).unwrap();
     let kept: Vec<usize> = (0..40).collect();
-    let arena = Arena::new(&pool, &kept);
+    let arena = Arena::new(&pool, &kept, 6);
     let raw = |seed: u64| Policy::new(SEEN, STATE, 40, &mut ChaCha8Rng::seed_from_u64(seed));
     let trained = train(&arena, 6, 5, &mut quiet());
     // The mean of what the policy, left to draw, ends with.
@@ -63,7 +63,7 @@ fn separation_is_held_out() {
     let (r, there) = few_telling(3);
     let pool = Pool::new(&r, 6).unwrap();
     let kept: Vec<usize> = (0..40).collect();
-    let arena = Arena::new(&pool, &kept);
+    let arena = Arena::new(&pool, &kept, 6);
     let separation = |picks: &[usize]| {
         let mut state = arena.start();
         let gains: f64 = picks.iter().map(|p| arena.pick(&mut state, *p)).sum();
