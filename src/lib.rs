@@ -14,6 +14,7 @@ pub mod error;
 pub mod evidence;
 pub mod formats;
 pub mod job;
+pub mod prompts;
 pub mod report;
 pub mod responses;
 pub mod samples;

@@ -1,0 +1,225 @@
+//! Files of prompts to run against a suspect, and what its answers lack.
+
+use super::Prompt;
+use crate::error::{Error, ErrorKind, Result};
+use crate::responses::Responses;
+use crate::samples::{Note, Sample, fields};
+use std::collections::{HashMap, HashSet};
+
+/// Places named in a note; the rest is only counted.
+const NAMED: usize = 3;
+/// Characters of a prompt that name it.
+const SHOWN: usize = 40;
+
+/// One line of a file of prompts.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Asked {
+    /// The prompt.
+    pub prompt: String,
+    /// The set that it belongs to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prompt_set: Option<String>,
+}
+
+impl From<&Prompt> for Asked {
+    fn from(p: &Prompt) -> Self {
+        Self { prompt: p.prompt.clone(), prompt_set: Some(p.label()) }
+    }
+}
+
+/// The prompts of these columns, each once; columns without a prompt are left out.
+pub fn of_columns(responses: &Responses, columns: &[usize]) -> Vec<Asked> {
+    let mut met = HashSet::new();
+    let columns = columns.iter().map(|c| &responses.columns[*c]);
+    let asked = columns.filter_map(|c| {
+        let prompt = c.prompt.clone()?;
+        met.insert(prompt.trim().to_owned()).then(|| Asked { prompt, prompt_set: c.set.clone() })
+    });
+    asked.collect()
+}
+
+/// The prompts as JSON Lines.
+///
+/// # Errors
+/// Never with text.
+pub fn write(prompts: &[Asked]) -> Result<String> {
+    let mut out = String::new();
+    for prompt in prompts {
+        let line = serde_json::to_string(prompt)
+            .map_err(|e| Error::new(ErrorKind::Internal, e.to_string()))?;
+        out += &line;
+        out.push('\n');
+    }
+    Ok(out)
+}
+
+/// Reads a file of prompts: JSON Lines with a field for the prompt, or one prompt a line.
+///
+/// # Errors
+/// A line of JSON without a prompt, or nothing at all.
+pub fn read(name: &str, text: &str) -> Result<Vec<Asked>> {
+    let lines = || text.lines().enumerate().filter(|(_, l)| !l.trim().is_empty());
+    let json = lines().next().is_some_and(|(_, l)| l.trim_start().starts_with('{'));
+    let of = |(i, line): (usize, &str)| {
+        if !json {
+            return Ok(Asked { prompt: line.trim().into(), prompt_set: None });
+        }
+        let value: Option<serde_json::Map<String, serde_json::Value>> =
+            serde_json::from_str(line).ok();
+        let field = |names: &[&str]| {
+            let value = value.as_ref()?;
+            names.iter().find_map(|n| value.get(*n)?.as_str().map(str::to_owned))
+        };
+        let prompt = field(fields::PROMPTS).ok_or_else(|| {
+            Error::new(ErrorKind::Samples, format!("line {} names no prompt", i + 1))
+                .in_file(name)
+                .hint("each line is an object with the field prompt")
+        })?;
+        Ok(Asked { prompt, prompt_set: field(fields::SETS) })
+    };
+    let prompts: Vec<Asked> = lines().map(of).collect::<Result<_>>()?;
+    if prompts.is_empty() {
+        return Err(Error::new(ErrorKind::Samples, "there are no prompts in it").in_file(name));
+    }
+    Ok(prompts)
+}
+
+/// Says what `answers` lack of the prompts that were asked, and what they have
+/// beyond them. Prompts meet by their text without the space around it; a
+/// blank answer is an answer.
+pub fn missing(asked: &[Asked], answers: &[Sample]) -> Vec<Note> {
+    let mut counts: HashMap<&str, usize> = HashMap::new();
+    let mut wanted = vec![];
+    for prompt in asked.iter().map(|a| a.prompt.trim()) {
+        if counts.insert(prompt, 0).is_none() {
+            wanted.push(prompt);
+        }
+    }
+    let (mut strange, mut blank) = (vec![], 0);
+    for answer in answers {
+        match answer.prompt.as_deref().map(str::trim) {
+            Some(prompt) => match counts.get_mut(prompt) {
+                Some(count) => *count += 1,
+                None => strange.push(prompt),
+            },
+            None => blank += 1,
+        }
+    }
+    let with = |n: &dyn Fn(usize) -> bool| -> Vec<&str> {
+        wanted.iter().copied().filter(|p| n(counts[p])).collect()
+    };
+    let (unanswered, several) = (with(&|n| n == 0), with(&|n| n > 1));
+    let all = wanted.len();
+    let mut notes = vec![];
+    let mut say = |kind: &str, text: String, about: &[&str], count: usize| {
+        if count > 0 {
+            let places: Vec<String> = about.iter().take(NAMED).map(|p| shown(p)).collect();
+            let more = if about.len() > NAMED { ", …" } else { "" };
+            let list = if places.is_empty() {
+                String::new()
+            } else {
+                format!(": {}{more}", places.join(", "))
+            };
+            notes.push(Note { kind: kind.into(), text: text + &list, count, places });
+        }
+    };
+    let n = unanswered.len();
+    let (s, have) = (if all == 1 { "" } else { "s" }, if n == 1 { "has" } else { "have" });
+    say("unanswered", format!("{n} of {all} prompt{s} {have} no answer"), &unanswered, n);
+    let n = strange.len();
+    let (s, belong) = if n == 1 { ("", "s") } else { ("s", "") };
+    say(
+        "unasked",
+        format!("{n} answer{s} belong{belong} to no prompt that was asked"),
+        &strange,
+        n,
+    );
+    let (s, name) = if blank == 1 { ("", "names") } else { ("s", "name") };
+    say("no-prompt", format!("{blank} answer{s} {name} no prompt"), &[], blank);
+    let n = several.len();
+    let (s, have) = if n == 1 { ("", "has") } else { ("s", "have") };
+    say("repeated", format!("{n} prompt{s} {have} more than one answer"), &several, n);
+    notes
+}
+
+/// A prompt in quotation marks, on one line, cut where it is long.
+fn shown(prompt: &str) -> String {
+    let words: Vec<&str> = prompt.split_whitespace().collect();
+    let line = words.join(" ");
+    let cut: String = line.chars().take(SHOWN).collect();
+    if cut.len() < line.len() { format!("“{cut}…”") } else { format!("“{line}”") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(prompts: &[&str]) -> Vec<Asked> {
+        prompts.iter().map(|p| Asked { prompt: (*p).into(), prompt_set: None }).collect()
+    }
+
+    fn answers(prompts: &[Option<&str>]) -> Vec<Sample> {
+        let sample =
+            |p: &Option<&str>| Sample::new(p.map(Into::into), String::new(), String::new());
+        prompts.iter().map(sample).collect()
+    }
+
+    fn texts(asked: &[Asked], answers: &[Sample]) -> Vec<String> {
+        missing(asked, answers).into_iter().map(|n| n.text).collect()
+    }
+
+    #[test]
+    fn the_export_is_read_back_and_every_prompt_survives() {
+        let all: Vec<Asked> =
+            super::super::Strategy::Both.prompts().unwrap().iter().map(Into::into).collect();
+        let text = write(&all).unwrap();
+        assert_eq!(text.lines().count(), all.len());
+        assert_eq!(read("p", &text).unwrap(), all);
+        assert!(text.contains("\"prompt_set\":\"curated/gpt2-xl\""));
+    }
+
+    #[test]
+    fn plain_lines_and_other_fields_are_read_and_broken_ones_named() {
+        assert_eq!(read("p", "one\n\n two \n").unwrap(), asked(&["one", "two"]));
+        assert_eq!(read("p", "{\"instruction\":\"x\"}").unwrap(), asked(&["x"]));
+        let e = read("p", "{\"prompt\":\"x\"}\n{\"prompt\":3}").unwrap_err();
+        assert!(e.to_string().starts_with("p: line 2 names no prompt"), "{e}");
+        assert!(read("p", " \n").unwrap_err().what().contains("no prompts"));
+    }
+
+    #[test]
+    fn what_is_missing_is_said_in_words() {
+        let long = "x".repeat(60);
+        let asked = asked(&["a", "b\nc", &long, "d", "e", "a"]);
+        let got = texts(&asked, &answers(&[Some("e "), Some("z"), None, Some("y")]));
+        assert_eq!(
+            got,
+            [
+                format!("4 of 5 prompts have no answer: “a”, “b c”, “{}…”, …", "x".repeat(40)),
+                "2 answers belong to no prompt that was asked: “z”, “y”".into(),
+                "1 answer names no prompt".into(),
+            ]
+        );
+        let got = texts(&asked[..1], &answers(&[Some("a"), Some("a"), Some("q")]));
+        assert_eq!(
+            got,
+            [
+                "1 answer belongs to no prompt that was asked: “q”",
+                "1 prompt has more than one answer: “a”"
+            ]
+        );
+        assert_eq!(texts(&asked[..1], &[]), ["1 of 1 prompt has no answer: “a”"]);
+        assert!(missing(&asked[..2], &answers(&[Some("a"), Some("b\nc ")])).is_empty());
+    }
+
+    #[test]
+    fn columns_without_prompts_and_repeats_are_not_asked() {
+        let column = |p: Option<&str>| crate::responses::Column {
+            prompt: p.map(Into::into),
+            ..Default::default()
+        };
+        let columns = vec![column(Some("a")), column(None), column(Some("a ")), column(Some("b"))];
+        let r = Responses { columns, ..Responses::default() };
+        assert_eq!(of_columns(&r, &[3, 1, 2, 0]), asked(&["b", "a "]));
+    }
+}
