@@ -2,6 +2,7 @@
 
 mod bench;
 mod progress;
+mod prompts;
 mod texts;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -54,6 +55,8 @@ enum Command {
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
     },
+    /// Choose prompts to put to a suspect, as JSON Lines
+    Prompts(prompts::Prompts),
     /// Measure the text methods on suspects whose bases are known
     Bench(bench::Bench),
     /// Train and measure the toy zoo
@@ -142,6 +145,7 @@ pub fn main() -> u8 {
     let done = match cli.command {
         Command::Rank(args) => rank(&args),
         Command::Inspect { files } => inspect(&files),
+        Command::Prompts(args) => prompts::prompts(&args),
         Command::Bench(args) => bench::bench(&args),
         #[cfg(feature = "zoo")]
         Command::Zoo { args } => zoo(args),

@@ -21,6 +21,17 @@ pub enum Request {
         /// The inputs.
         inputs: Inputs,
     },
+    /// Choose prompts to put to a suspect; answered by [`Reply::Prompts`] or [`Reply::Failed`].
+    Prompts {
+        /// The inputs: a picker goes by the responses of the candidates among them.
+        inputs: Inputs,
+        /// A built-in set, or a picker.
+        strategy: String,
+        /// Prompts at the most.
+        budget: usize,
+        /// Seed of every random draw.
+        seed: u64,
+    },
     /// Rank; answered by [`Reply::Progress`] and [`Reply::Done`] or [`Reply::Failed`].
     Run {
         /// The inputs.
@@ -85,6 +96,13 @@ pub enum Reply {
     Done {
         /// What it found, for each suspect.
         reports: Vec<Report>,
+    },
+    /// The prompts chosen.
+    Prompts {
+        /// JSON Lines.
+        text: String,
+        /// How many.
+        count: usize,
     },
     /// A run came to no result.
     Failed {

@@ -11,8 +11,9 @@ use crate::decoder::families;
 use crate::error::{Error, ErrorKind, Result};
 use crate::formats::{Archive, Gathered, gather};
 use crate::job::{self, Job, Progress};
+use crate::prompts::file;
 use crate::report::json;
-use crate::responses::{MAX_MODELS, of_files};
+use crate::responses::{MAX_MODELS, Responses, of_files};
 use crate::samples::{self, Samples};
 use crate::source::{MemorySource, SharedSource, Source, past_end};
 use js_sys::{Array, Object, Reflect, Uint8Array};
@@ -54,6 +55,17 @@ fn answer(message: &JsValue) -> Result<()> {
     match request {
         Request::Inspect { number, inputs } => {
             send(&Reply::Inspected(inspect(number, &inputs, blobs)?));
+        }
+        Request::Prompts { inputs, strategy, budget, seed } => {
+            let given = Given::read(&inputs, blobs)?;
+            let roles = given.roles(&inputs);
+            let texts = given.read.into_iter().zip(roles);
+            let texts = texts.filter(|(_, role)| *role == Role::Candidate);
+            let files = texts.map(|((source, s), _)| (source.name().to_owned(), s)).collect();
+            let (groups, _, _) = of_files(files, None);
+            let bases = Responses::new(&groups);
+            let chosen = file::choose(&strategy, &bases, budget, seed, &mut |_, _| {})?;
+            send(&Reply::Prompts { text: file::write(&chosen)?, count: chosen.len() });
         }
         Request::Run { inputs, parameters } => {
             let given = Given::read(&inputs, blobs)?;

@@ -38,6 +38,31 @@ pub fn of_columns(responses: &Responses, columns: &[usize]) -> Vec<Asked> {
     asked.collect()
 }
 
+/// The prompts of a strategy: one of the built-in sets by its name, or those
+/// that a picker takes from what `bases` answered.
+///
+/// # Errors
+/// A name that is neither, and what the picker cannot do.
+pub fn choose(
+    strategy: &str,
+    bases: &Responses,
+    budget: usize,
+    seed: u64,
+    tell: crate::evidence::text::Tell<'_>,
+) -> Result<Vec<Asked>> {
+    if let Some(set) = super::Strategy::ALL.into_iter().find(|s| s.name() == strategy) {
+        let mut prompts: Vec<Asked> = set.prompts()?.iter().map(Asked::from).collect();
+        if budget < prompts.len() {
+            // Evenly over the set, so that no candidate's prompts are left out.
+            let all = prompts.len();
+            prompts = (0..budget).map(|i| prompts[i * all / budget].clone()).collect();
+        }
+        return Ok(prompts);
+    }
+    let columns = super::picker(strategy)?.pick(bases, budget, seed, tell)?;
+    Ok(of_columns(bases, &columns))
+}
+
 /// The prompts as JSON Lines.
 ///
 /// # Errors

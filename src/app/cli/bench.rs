@@ -3,6 +3,7 @@
 use super::{print, say, sources, texts};
 use crate::bench::{Row, Setting, Suite, settings};
 use crate::error::{Error, ErrorKind, Result};
+use crate::prompts::{self, judge::Score};
 use crate::report::figures::{UNKNOWN, plain, truncate, width};
 use clap::Args;
 use std::io::{IsTerminal, Write};
@@ -31,6 +32,12 @@ pub struct Bench {
     /// Keep finished rows here, and take up from them when run again
     #[arg(long, value_name = "FILE")]
     resume: Option<PathBuf>,
+    /// Draw accuracy against the number of prompts, by every way of picking them, as SVG
+    #[arg(long, value_name = "FILE")]
+    curve: Option<PathBuf>,
+    /// Numbers of prompts for the curve
+    #[arg(long, value_name = "N", value_delimiter = ',', default_values_t = [10, 25, 50, 150])]
+    budgets: Vec<usize>,
     /// Seed of every random draw
     #[arg(long, value_name = "N", default_value_t = 2306)]
     seed: u64,
@@ -82,6 +89,9 @@ pub fn bench(args: &Bench) -> Result<u8> {
         say("error", &e.hint("leave --method out to see all of them"));
         return Ok(2);
     }
+    if let Some(path) = &args.curve {
+        return curve(args, &suite, path);
+    }
     let kept = args.resume.as_deref().map(read_kept).transpose()?.unwrap_or_default();
     let mut rows = vec![];
     let show = !args.json && std::io::stderr().is_terminal();
@@ -126,6 +136,39 @@ pub fn bench(args: &Bench) -> Result<u8> {
         print(&table(&rows))?;
     }
     Ok(u8::from(rows.is_empty()))
+}
+
+/// Accuracy of the first method asked for (or of all together) against the number of prompts.
+fn curve(args: &Bench, suite: &Suite, path: &Path) -> Result<u8> {
+    let Some(setting) = settings(&args.methods, false).into_iter().next() else { return Ok(2) };
+    let seeds: Vec<u64> = (0..5).map(|i| args.seed + i).collect();
+    let mut attribute = |columns: &[usize]| {
+        let row = suite.row(&setting, columns, args.seed)?;
+        Ok(Score { right: row.right, total: row.suspects })
+    };
+    let show = std::io::stderr().is_terminal();
+    let points = prompts::curve(
+        &suite.bases(),
+        &prompts::PICKERS,
+        &args.budgets,
+        &seeds,
+        &mut attribute,
+        &mut |done, all| {
+            if show {
+                let _ = write!(std::io::stderr(), "\r{done} of {all} ");
+            }
+        },
+    )?;
+    std::fs::write(path, prompts::chart(&points)).map_err(|e| super::cannot_write(path, &e))?;
+    let mut out = format!("{}: share of suspects with the right base first\n", setting.method);
+    for p in &points {
+        out.push_str(&format!(
+            "{:<8} {:>4} prompts  {:.3}  ({:.3} to {:.3} over {} seeds)\n",
+            p.picker, p.budget, p.accuracy, p.range.0, p.range.1, p.seeds
+        ));
+    }
+    print(&out)?;
+    Ok(0)
 }
 
 fn read_kept(path: &Path) -> Result<Vec<Kept>> {

@@ -203,6 +203,7 @@ impl App {
             Ok(Reply::Inspected(seen)) => self.inspected(seen),
             Ok(Reply::Progress(progress)) => self.progress(&progress),
             Ok(Reply::Done { reports }) => self.done(reports),
+            Ok(Reply::Prompts { text, count }) => self.prompts_chosen(&text, count),
             Ok(Reply::Failed { error }) => self.fail(&error),
             Err(error) => {
                 // A worker that broke once is not asked again.
@@ -280,6 +281,7 @@ impl App {
             "max-samples",
             "max-new-tokens",
             "knowledge",
+            "save-prompts",
             "representation",
         ] {
             dom::enable(id, !running);
@@ -375,6 +377,28 @@ impl App {
         let _ = self.refresh();
         dom::set_state("error");
         dom::say("status", &text);
+    }
+
+    /// Asks for prompts to put to a suspect, to be saved as a file.
+    pub fn prompts(&self) {
+        if self.running() {
+            return;
+        }
+        let asked = run::prompts().and_then(|(strategy, budget, seed)| {
+            let (inputs, blobs) = self.inputs()?;
+            dom::say("status", "Choosing prompts …");
+            self.ask(&Request::Prompts { inputs, strategy, budget, seed }, &blobs)
+        });
+        if let Err(e) = asked {
+            self.fail(&e);
+        }
+    }
+
+    fn prompts_chosen(&self, text: &str, count: usize) {
+        match exports::prompts(text) {
+            Ok(()) => dom::say("status", &format!("{count} prompts saved.")),
+            Err(e) => self.fail(&e),
+        }
     }
 
     /// The user says whose responses file number `which` holds.

@@ -35,6 +35,14 @@ pub fn text(report: &Report, id: &str) -> Result<()> {
     save(name, &blob(&JsValue::from_str(&text), kind)?)
 }
 
+/// Saves a file of prompts.
+///
+/// # Errors
+/// As [`text`].
+pub fn prompts(text: &str) -> Result<()> {
+    save("basetrace-prompts.jsonl", &blob(&JsValue::from_str(text), "application/jsonl")?)
+}
+
 /// Saves the chart as a picture.
 ///
 /// # Errors

@@ -51,7 +51,8 @@ fn wire(app: &App) -> crate::Result<()> {
         })?;
     }
     type Act = fn(&App);
-    let clicks: [(&str, Act); 6] = [
+    let clicks: [(&str, Act); 7] = [
+        ("save-prompts", App::prompts),
         ("demo", App::demo),
         ("clear", App::clear),
         ("run", App::run),

@@ -131,15 +131,23 @@ impl App {
     }
 }
 
+/// Strategy, budget and seed of the prompts to choose.
+pub(super) fn prompts() -> Result<(String, usize, u64)> {
+    let strategy = dom::by_id::<HtmlSelectElement>("prompt-strategy")?.value();
+    Ok((strategy, number("prompt-budget", "the number of prompts")?, number("seed", "the seed")?))
+}
+
+/// The whole number in a field.
+fn number<T: std::str::FromStr>(id: &str, name: &str) -> Result<T> {
+    let text = dom::by_id::<HtmlInputElement>(id)?.value();
+    text.trim().parse().map_err(|_| {
+        Error::new(ErrorKind::Usage, format!("{name} must be a whole number"))
+            .hint("correct it under Settings")
+    })
+}
+
 /// The settings as entered.
 fn parameters() -> Result<Parameters> {
-    fn number<T: std::str::FromStr>(id: &str, name: &str) -> Result<T> {
-        let text = dom::by_id::<HtmlInputElement>(id)?.value();
-        text.trim().parse().map_err(|_| {
-            Error::new(ErrorKind::Usage, format!("{name} must be a whole number"))
-                .hint("correct it under Settings")
-        })
-    }
     Ok(Parameters {
         seed: number("seed", "the seed")?,
         max_samples: number("max-samples", "the number of samples")?,
