@@ -9,6 +9,7 @@
 
 pub mod app;
 pub mod decoder;
+pub mod encoder;
 pub mod error;
 pub mod evidence;
 pub mod formats;
