@@ -12,7 +12,7 @@ mod vocabulary;
 mod weights;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::formats::{Archive, Metadata};

@@ -10,6 +10,12 @@
 
 pub mod examples;
 pub mod logistic;
+pub mod training;
+pub mod transformer;
+pub mod triplet;
+
+#[cfg(test)]
+mod encoder_tests;
 
 use crate::error::Result;
 
