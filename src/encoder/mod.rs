@@ -12,7 +12,9 @@ mod vocabulary;
 mod weights;
 
 #[cfg(test)]
-pub(crate) mod tests;
+pub(crate) mod samples;
+#[cfg(test)]
+mod tests;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::formats::{Archive, Metadata};

@@ -2,7 +2,7 @@ use super::training::{Head, Mode, Training, fit};
 use super::transformer::Transformer;
 use super::triplet::Triplet;
 use super::{Corpus, Knowledge, Representation, Setup, TextMethod};
-use crate::encoder::tests as encoders;
+use crate::encoder::samples as encoders;
 use crate::error::ErrorKind;
 use candle_core::{Device, Tensor};
 use rand::{Rng, SeedableRng};

@@ -24,6 +24,9 @@ const PROJECTED: usize = 64;
 /// Penalty of the last, one-dimensional regression: hardly any.
 const PENALTY: f64 = 1e-3;
 
+/// One example in so many is kept back.
+const KEPT: usize = 5;
+
 /// A triplet network on an encoder.
 pub struct Triplet {
     /// What reads the text.
@@ -121,9 +124,11 @@ impl Triplet {
             }
         };
         let head = Head::new(body.width()?, PROJECTED, rng)?;
+        let classes: Vec<bool> = task.learn.iter().map(|(_, c)| *c).collect();
+        let kept = kept_back(&classes);
         let of = |class: bool| -> Vec<Place> {
-            let both = learn.iter().zip(&task.learn);
-            both.filter(|(_, (_, c))| *c == class).map(|(p, _)| *p).collect()
+            let all = learn.iter().zip(classes.iter().zip(&kept));
+            all.filter(|(_, (c, kept))| **c == class && !**kept).map(|(p, _)| *p).collect()
         };
         let (own, others) = (of(true), of(false));
         let vars = [body.vars(), head.vars()].concat();
@@ -175,8 +180,13 @@ impl Triplet {
             }
         };
         let row = |p: &Place| vec![(0, closeness(p) as f32)];
-        let rows: Vec<logistic::Row> = learn.iter().map(row).collect();
-        let classes: Vec<bool> = task.learn.iter().map(|(_, c)| *c).collect();
+        // Few examples are not kept back; all then have to serve for both.
+        let scale: Vec<usize> = match kept.contains(&true) {
+            true => (0..learn.len()).filter(|i| kept[*i]).collect(),
+            false => (0..learn.len()).collect(),
+        };
+        let rows: Vec<logistic::Row> = scale.iter().map(|i| row(&learn[*i])).collect();
+        let classes: Vec<bool> = scale.iter().map(|i| classes[*i]).collect();
         finite(rows.iter().flatten().map(|(_, v)| f64::from(*v)).collect())?;
         let model = logistic::fit(&rows.iter().collect::<Vec<_>>(), &classes, 1, PENALTY);
         let odds = judge.iter().map(|p| model.log_odds(&row(p))).collect();
@@ -189,8 +199,12 @@ impl Triplet {
     }
 
     fn work(&self, task: &Task<'_>) -> u64 {
-        let own = task.learn.iter().filter(|(_, class)| *class).count();
-        let n = own.max(task.learn.len() - own);
+        let classes: Vec<bool> = task.learn.iter().map(|(_, c)| *c).collect();
+        let kept = kept_back(&classes);
+        let count = |class: bool| {
+            classes.iter().zip(&kept).filter(|(c, kept)| **c == class && !**kept).count()
+        };
+        let n = count(true).max(count(false));
         match self.training.mode {
             Mode::Frozen => Body::work(&self.training, n, 0),
             Mode::Whole => {
@@ -200,6 +214,20 @@ impl Triplet {
             }
         }
     }
+}
+
+/// Which examples the network does not learn from: a fifth of each class, on
+/// which distances become log-odds. Those it learnt from lie where it put
+/// them, so that their distances promise more than new ones keep.
+fn kept_back(classes: &[bool]) -> Vec<bool> {
+    let few = [true, false].iter().any(|c| classes.iter().filter(|x| *x == c).count() < 2 * KEPT);
+    let mut met = [0_usize; 2];
+    let kept = |class: &bool| {
+        let n = &mut met[usize::from(*class)];
+        *n += 1;
+        !few && n.is_multiple_of(KEPT)
+    };
+    classes.iter().map(kept).collect()
 }
 
 /// Rows of length 1.
