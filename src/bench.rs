@@ -4,13 +4,16 @@
 //! prompt strategy is one row: top-1 with its Wilson interval, mean reciprocal
 //! rank, ROC AUC by base, and the same under one-to-one matching.
 
+use crate::encoder::Encoder;
 use crate::error::{Error, ErrorKind, Result};
+use crate::evidence::text::training::Training;
 use crate::evidence::text::{
-    Corpus, Knowledge, METHODS, Means, Representation, Setup, TextMethod, observe,
+    Corpus, Knowledge, METHODS, Means, Representation, Setup, TextMethod, observe, on_encoder,
 };
 use crate::evidence::{Observations, TextEvidence, fused, matching, stats};
 use crate::responses::{Group, Responses};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// The suspects, what is known of them, and the bases.
 pub struct Suite {
@@ -20,6 +23,8 @@ pub struct Suite {
     bases: usize,
     /// By suspect: its base.
     truth: Vec<usize>,
+    /// Methods beside those of [`METHODS`].
+    extra: Vec<Box<dyn TextMethod>>,
 }
 
 /// What the attributor has learnt from besides the bases' own responses.
@@ -148,7 +153,17 @@ impl Suite {
         let n = bases.len();
         let groups: Vec<Group> = bases.into_iter().chain(suspects).collect();
         let (responses, _) = Responses::new(&groups).thinned(crate::responses::MAX_COLUMNS);
-        Ok(Self { responses, bases: n, truth: known })
+        Ok(Self { responses, bases: n, truth: known, extra: vec![] })
+    }
+
+    /// Adds the methods that read through `encoder`.
+    pub fn add_encoder(&mut self, encoder: &Arc<Encoder>, training: Training) {
+        self.extra.extend(on_encoder(encoder, training));
+    }
+
+    /// Every method that there is.
+    fn methods(&self) -> impl Iterator<Item = &dyn TextMethod> {
+        METHODS.iter().copied().chain(self.extra.iter().map(|m| &**m))
     }
 
     /// The bases' responses alone.
@@ -229,13 +244,12 @@ impl Suite {
     /// As the method's.
     pub fn row(&self, setting: &Setting, columns: &[usize], seed: u64) -> Result<Row> {
         let fuse = setting.method == "fused";
-        let methods: Vec<&dyn TextMethod> = METHODS
-            .iter()
-            .copied()
+        let methods: Vec<&dyn TextMethod> = self
+            .methods()
             .filter(|m| if fuse { m.calibration().is_some() } else { m.name() == setting.method })
             .collect();
         if methods.is_empty() {
-            let names: Vec<&str> = METHODS.iter().map(|m| m.name()).collect();
+            let names: Vec<&str> = self.methods().map(|m| m.name()).collect();
             return Err(Error::new(
                 ErrorKind::Usage,
                 format!("there is no method {}", setting.method),
@@ -331,12 +345,12 @@ impl Suite {
 }
 
 /// The settings of a benchmark: quick, or every combination.
-pub fn settings(methods: &[String], full: bool) -> Vec<Setting> {
+pub fn settings(suite: &Suite, methods: &[String], full: bool) -> Vec<Setting> {
     let mut out = vec![];
-    let names = || std::iter::once("fused").chain(METHODS.iter().map(|m| m.name()));
+    let names = || std::iter::once("fused").chain(suite.methods().map(|m| m.name()));
     let wanted = |n: &&str| methods.is_empty() || methods.iter().any(|m| m == n);
     for name in names().filter(wanted) {
-        let learns = METHODS.iter().any(|m| m.name() == name && m.learns());
+        let learns = suite.methods().any(|m| m.name() == name && m.learns());
         let all = full && learns;
         let representations =
             if all { &Representation::ALL[..] } else { &Representation::ALL[..1] };
@@ -387,7 +401,7 @@ mod tests {
     #[test]
     fn every_setting_gives_a_row_and_plain_cases_are_right() {
         let suite = suite();
-        for setting in settings(&[], true) {
+        for setting in settings(&suite, &[], true) {
             let row = suite.row(&setting, &suite.all_columns(), 1).unwrap();
             assert_eq!(row.suspects, 3);
             assert!(row.reciprocal > 0.3 && row.interval.0 < row.interval.1, "{setting:?}");
@@ -411,7 +425,8 @@ mod tests {
     #[test]
     fn unknown_names_are_said() {
         let suite = suite();
-        let setting = Setting { method: "nonsense".into(), ..settings(&[], false)[0].clone() };
+        let setting =
+            Setting { method: "nonsense".into(), ..settings(&suite, &[], false)[0].clone() };
         assert!(suite.row(&setting, &[0], 1).unwrap_err().hint_text().unwrap().contains("bleu"));
         let truth = [("s".to_owned(), "z".to_owned())].into();
         let bases = vec![group("a", |i| i.to_string()), group("b", |i| i.to_string())];

@@ -10,6 +10,7 @@
 pub mod app;
 pub mod bench;
 pub mod decoder;
+pub mod encoder;
 pub mod error;
 pub mod evidence;
 pub mod formats;

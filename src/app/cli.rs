@@ -72,7 +72,8 @@ enum Command {
 #[derive(Args)]
 struct Rank {
     /// A candidate: a GGUF file, a Hugging Face folder, or a file of its responses
-    /// (with a model column, of several candidates); may be repeated
+    /// (with a model column, of several candidates); may be repeated. A BERT encoder
+    /// among them serves the text classifiers
     #[arg(long = "candidate", short, required = true, value_name = "PATH", num_args = 1..)]
     candidates: Vec<PathBuf>,
     /// The suspect's text: JSONL, JSON, CSV, TSV or plain; - is standard input.
@@ -91,6 +92,8 @@ struct Rank {
     /// What the text classifiers read
     #[arg(long, value_enum, default_value_t = texts::Reads::Response)]
     representation: texts::Reads,
+    #[command(flatten)]
+    training: texts::Trained,
     /// Print the report as JSON instead of text
     #[arg(long)]
     json: bool,
@@ -180,6 +183,7 @@ fn rank(args: &Rank) -> Result<u8> {
         bootstrap: args.bootstrap,
         knowledge: args.knowledge.into(),
         representation: args.representation.into(),
+        training: args.training.read(),
     };
     if let Err(e) = parameters.check() {
         say("error", &e);
@@ -189,7 +193,8 @@ fn rank(args: &Rank) -> Result<u8> {
     outputs.into_iter().flatten().try_for_each(|p| writable(p))?;
 
     let mut problems = vec![];
-    let (candidates, written) = open(&args.candidates, &mut problems);
+    let (mut candidates, written) = open(&args.candidates, &mut problems);
+    let encoder = crate::job::take_encoder(&mut candidates, &mut problems);
     let mut given = texts::Given::default();
     let texts = given.groups("candidate responses", None, &written, &mut problems);
     let suspects = given.groups(
@@ -224,6 +229,7 @@ fn rank(args: &Rank) -> Result<u8> {
     let known = problems.len();
     let job = Job {
         candidates,
+        encoder,
         texts,
         labelled,
         suspects,

@@ -118,6 +118,8 @@ pub struct Inspected {
     pub number: u32,
     /// Models that can be ranked.
     pub candidates: Vec<CandidateInfo>,
+    /// The encoder for the text classifiers.
+    pub encoder: Option<CandidateInfo>,
     /// Files with usable samples, pasted text among them.
     pub samples: Vec<SamplesInfo>,
     /// Files and groups that cannot be used.

@@ -81,6 +81,8 @@ fn answer(message: &JsValue) -> Result<()> {
             }
             let mut clock = Clock::default();
             let mut problems = given.gathered.problems;
+            let mut candidates = given.gathered.candidates;
+            let encoder = job::take_encoder(&mut candidates, &mut problems);
             let (mut sources, mut texts, mut suspects) = (vec![], vec![], vec![]);
             for ((source, samples), role) in given.read.into_iter().zip(&roles) {
                 let (name, list) = match role {
@@ -100,7 +102,8 @@ fn answer(message: &JsValue) -> Result<()> {
             let texts = group(texts, None);
             let suspects = group(suspects, Some("suspect"));
             let job = Job {
-                candidates: given.gathered.candidates,
+                candidates,
+                encoder,
                 texts,
                 suspects,
                 labelled: vec![],
@@ -161,6 +164,14 @@ impl Given {
 fn inspect(number: u32, inputs: &Inputs, blobs: Vec<Blob>) -> Result<Inspected> {
     let mut given = Given::read(inputs, blobs)?;
     let roles = given.roles(inputs);
+    let problems = &mut given.gathered.problems;
+    let encoder = job::take_encoder(&mut given.gathered.candidates, problems);
+    let encoder = encoder.map(|e| CandidateInfo {
+        label: e.label,
+        family: "bert".into(),
+        bytes: e.files.iter().map(|f| f.len()).sum(),
+        files: e.files.iter().map(|f| f.name().to_owned()).collect(),
+    });
     let mut candidates = vec![];
     for c in &given.gathered.candidates {
         // An unsupported family is better named now than in the midst of a run.
@@ -185,6 +196,7 @@ fn inspect(number: u32, inputs: &Inputs, blobs: Vec<Blob>) -> Result<Inspected> 
     Ok(Inspected {
         number,
         candidates,
+        encoder,
         samples: given.read.into_iter().zip(roles).map(sample).collect(),
         problems: given.gathered.problems,
         ignored: given.gathered.ignored,

@@ -26,11 +26,12 @@ pub struct TensorInfo {
 pub enum Metadata {
     /// GGUF key-value pairs.
     Gguf(gguf::Meta),
-    /// A Hugging Face folder: config.json, and the raw text of tokenizer.json.
+    /// A Hugging Face folder: config.json, and the raw text of tokenizer.json
+    /// (of vocab.txt for an encoder that has no other).
     HuggingFace {
         /// Parsed config.json.
         config: serde_json::Value,
-        /// tokenizer.json as read.
+        /// tokenizer.json or vocab.txt as read.
         tokenizer: Vec<u8>,
     },
 }
@@ -119,6 +120,7 @@ struct Parts {
     weights: Vec<SharedSource>,
     config: Vec<SharedSource>,
     tokenizer: Vec<SharedSource>,
+    vocabulary: Vec<SharedSource>,
     index: Vec<SharedSource>,
 }
 
@@ -129,6 +131,7 @@ impl Parts {
             Kind::Safetensors => &mut self.weights,
             Kind::Config => &mut self.config,
             Kind::Tokenizer => &mut self.tokenizer,
+            Kind::Vocabulary => &mut self.vocabulary,
             Kind::Index => &mut self.index,
             Kind::Foreign(error) => return Err(error),
             Kind::Adapter | Kind::Companion | Kind::Samples | Kind::Perhaps { .. } => {
@@ -179,14 +182,19 @@ impl Parts {
 
     fn hugging_face(self, label: &str) -> Result<Archive> {
         let config = one(&self.config, label, "config.json")?;
-        let tokenizer = one(&self.tokenizer, label, "tokenizer.json")?;
         let bytes = read_all(config)?;
-        let config = serde_json::from_slice(without_mark(&bytes)).map_err(|e| {
-            Error::new(ErrorKind::Corrupt, format!("this is not valid JSON: {e}"))
-                .in_file(config.name())
-                .hint("download the file again")
-        })?;
-        let mut tokenizer = read_all(tokenizer)?;
+        let config: serde_json::Value =
+            serde_json::from_slice(without_mark(&bytes)).map_err(|e| {
+                Error::new(ErrorKind::Corrupt, format!("this is not valid JSON: {e}"))
+                    .in_file(config.name())
+                    .hint("download the file again")
+            })?;
+        // Older encoders have their pieces in vocab.txt alone; in a decoder's
+        // folder the same file would not do.
+        let encoder = config.get("model_type").is_some_and(|t| t == "bert");
+        let plain = encoder && self.tokenizer.is_empty() && !self.vocabulary.is_empty();
+        let tokenizer = if plain { &self.vocabulary } else { &self.tokenizer };
+        let mut tokenizer = read_all(one(tokenizer, label, "tokenizer.json")?)?;
         if tokenizer.len() != without_mark(&tokenizer).len() {
             tokenizer.drain(..3);
         }

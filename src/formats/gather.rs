@@ -37,6 +37,7 @@ struct Folder {
     config: bool,
     tokenizer: bool,
     adapter: bool,
+    vocabularies: Vec<SharedSource>,
 }
 
 impl Folder {
@@ -72,6 +73,10 @@ pub fn gather(files: &[SharedSource]) -> Gathered {
             Kind::Config => part(|f| &mut f.config),
             Kind::Tokenizer => part(|f| &mut f.tokenizer),
             Kind::Adapter => part(|f| &mut f.adapter),
+            Kind::Vocabulary => {
+                let folder = folders.entry(folder_of(file.name()).to_owned()).or_default();
+                folder.vocabularies.push(file.clone());
+            }
             Kind::Samples => out.samples.push(file.clone()),
             Kind::Companion => out.ignored.push(file.name().to_owned()),
             Kind::Perhaps { .. } | Kind::Foreign(_) => undecided.push((file.clone(), kind)),
@@ -156,7 +161,16 @@ fn decide(file: &SharedSource, kind: Kind, folders: &BTreeMap<String, Folder>, o
 }
 
 /// Makes a candidate of a folder, or says what it lacks.
-fn candidate(path: &str, folder: Folder, labels: &mut BTreeSet<String>, out: &mut Gathered) {
+fn candidate(path: &str, mut folder: Folder, labels: &mut BTreeSet<String>, out: &mut Gathered) {
+    // vocab.txt is needed only where nothing else is the tokenizer.
+    if !folder.tokenizer && folder.config && !folder.vocabularies.is_empty() {
+        folder.tokenizer = true;
+        folder.parts.append(&mut folder.vocabularies);
+    }
+    out.ignored.extend(folder.vocabularies.iter().map(|v| v.name().to_owned()));
+    if !folder.is_model() && !folder.adapter {
+        return;
+    }
     let label = unique(&folder_label(path, &folder), labels);
     if folder.adapter && !folder.config {
         out.problems.push(
@@ -166,9 +180,6 @@ fn candidate(path: &str, folder: Folder, labels: &mut BTreeSet<String>, out: &mu
             )
             .hint("merge it into its base model first, with peft's merge_and_unload"),
         );
-        return;
-    }
-    if !folder.weights && !folder.index && !folder.config && !folder.tokenizer {
         return;
     }
     let mut absent = Vec::new();

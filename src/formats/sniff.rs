@@ -29,6 +29,9 @@ pub enum Kind {
     Index,
     /// A LoRA adapter's configuration.
     Adapter,
+    /// A WordPiece vocabulary as plain text: an encoder's tokenizer where it
+    /// has no tokenizer.json.
+    Vocabulary,
     /// Part of many model folders, and not needed.
     Companion,
     /// Text samples.
@@ -63,6 +66,9 @@ pub fn kind(source: &dyn Source) -> Result<Kind> {
     }
     if safetensors::looks_like(&head, len) {
         return Ok(Kind::Safetensors);
+    }
+    if head.starts_with(b"[PAD]\n") || head.starts_with(b"[PAD]\r\n") {
+        return Ok(Kind::Vocabulary);
     }
     if companion(&head) {
         return Ok(Kind::Companion);
@@ -292,7 +298,6 @@ fn companion(head: &[u8]) -> bool {
     let trimmed = head.trim_ascii_start();
     head.starts_with(b"\0\0\0\x01Bud1") // a Mac folder's settings
         || head.starts_with(b"#version: ") // merges.txt
-        || head.starts_with(b"[PAD]\n") // vocab.txt
         || head.starts_with(b"---\n") // a model card
         || trimmed.starts_with(b"Apache License")
         || trimmed.starts_with(b"MIT License")

@@ -3,10 +3,12 @@
 mod observe;
 mod texts;
 
+use crate::encoder::is_encoder;
 use crate::error::{Error, ErrorKind, Result};
+use crate::evidence::text::training::Training;
 use crate::evidence::text::{Knowledge, Representation, finding};
 use crate::evidence::{CandidateScores, METHODS, Observations, TextEvidence, matching};
-use crate::formats::CandidateFiles;
+use crate::formats::{Archive, CandidateFiles};
 use crate::report::{Candidate, Input, Matching, Report, SCHEMA, SampleResult};
 use crate::responses::Group;
 use crate::samples::{Note, Sample};
@@ -36,6 +38,8 @@ pub struct Parameters {
     pub knowledge: Knowledge,
     /// What the text classifiers read.
     pub representation: Representation,
+    /// How classifiers on an encoder are trained.
+    pub training: Training,
 }
 
 impl Default for Parameters {
@@ -50,6 +54,7 @@ impl Default for Parameters {
             bootstrap: 1000,
             knowledge: Knowledge::Universal,
             representation: Representation::Response,
+            training: Training::default(),
         }
     }
 }
@@ -69,6 +74,7 @@ impl Parameters {
         whole("the number of own responses", self.own_responses, 1, 10_000)?;
         whole("the number of new tokens", self.max_new_tokens, 1, 4096)?;
         whole("the number of bootstrap rounds", self.bootstrap, 100, 100_000)?;
+        self.training.check()?;
         let temperature = self.temperature.is_finite() && (0.0..=4.0).contains(&self.temperature);
         let mass = self.top_p > 0.0 && self.top_p <= 1.0;
         if !temperature || !mass {
@@ -87,6 +93,8 @@ impl Parameters {
 pub struct Job {
     /// Candidates with weights.
     pub candidates: Vec<CandidateFiles>,
+    /// An encoder for the classifiers that read through one.
+    pub encoder: Option<CandidateFiles>,
     /// Candidates known by their responses alone.
     pub texts: Vec<Group>,
     /// Known fine-tunes for the classifiers to learn from, each with its candidate's label.
@@ -101,6 +109,32 @@ pub struct Job {
     pub problems: Vec<Error>,
     /// Settings.
     pub parameters: Parameters,
+}
+
+/// Takes the encoder from among `candidates`: it cannot be one itself. A second is a problem.
+pub fn take_encoder(
+    candidates: &mut Vec<CandidateFiles>,
+    problems: &mut Vec<Error>,
+) -> Option<CandidateFiles> {
+    let mut encoder: Option<CandidateFiles> = None;
+    // What cannot be opened stays: the run says why.
+    let found = |c: &CandidateFiles| Archive::open(c).is_ok_and(|a| is_encoder(&a));
+    let (encoders, rest) = std::mem::take(candidates).into_iter().partition(found);
+    *candidates = rest;
+    for files in encoders {
+        match &encoder {
+            None => encoder = Some(files),
+            Some(first) => problems.push(
+                Error::new(
+                    ErrorKind::Mismatch,
+                    format!("is a second encoder; {} is used", first.label),
+                )
+                .in_file(&files.label)
+                .hint("remove one of the two"),
+            ),
+        }
+    }
+    encoder
 }
 
 /// Where a run is.
@@ -157,7 +191,8 @@ pub fn run(job: &Job, progress: &mut dyn FnMut(&Progress)) -> Result<Vec<Report>
     let models = observed
         .iter()
         .flat_map(|o| job.candidates[o.index].files.iter().map(|s| ("candidate", s)));
-    for (role, source) in models.chain(sources) {
+    let encoder = job.encoder.iter().flat_map(|e| e.files.iter().map(|s| ("encoder", s)));
+    for (role, source) in models.chain(encoder).chain(sources) {
         match input(role, source, progress) {
             Ok(input) => inputs.push(input),
             Err(e) => problems.push(e),

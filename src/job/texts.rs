@@ -3,11 +3,14 @@
 
 use super::observe::Observed;
 use super::{Job, Parameters, Progress, Suspect};
+use crate::encoder::Encoder;
 use crate::error::Error;
 use crate::evidence::TextEvidence;
-use crate::evidence::text::{Corpus, METHODS, Setup, observe};
+use crate::evidence::text::{self, Corpus, METHODS, Setup, TextMethod, observe};
+use crate::formats::Archive;
 use crate::responses::{Group, MAX_COLUMNS, Responses};
 use crate::samples::{Note, Sample};
+use std::sync::Arc;
 
 /// Prompts that candidates with weights answer beside candidates known by
 /// text alone, so that the two have about as much to show.
@@ -42,17 +45,36 @@ pub fn compare(
         knowledge: job.parameters.knowledge,
         seed: job.parameters.seed,
     };
-    for method in METHODS {
+    let own = on_encoder(job, problems, progress);
+    for method in METHODS.iter().copied().chain(own.iter().map(|m| &**m)) {
         let stage = format!("Comparing texts: {}", method.name());
         let mut tell = |done, total| {
             progress(&Progress { stage: stage.clone(), done, total, unit: "steps".into() });
         };
-        match observe(*method, &corpus, &setup, &mut tell) {
+        match observe(method, &corpus, &setup, &mut tell) {
             Ok(all) => out.iter_mut().zip(all).for_each(|(o, t)| o.push(t)),
             Err(e) => problems.push(e.in_file(method.name())),
         }
     }
     out
+}
+
+/// The methods on the job's encoder, where there is one that can be read.
+fn on_encoder(
+    job: &Job,
+    problems: &mut Vec<Error>,
+    progress: &mut dyn FnMut(&Progress),
+) -> Vec<Box<dyn TextMethod>> {
+    let Some(files) = &job.encoder else { return vec![] };
+    let stage = format!("Loading {}", files.label);
+    progress(&Progress { stage, done: 0, total: 1, unit: "steps".into() });
+    match Archive::open(files).and_then(|archive| Encoder::open(&archive)) {
+        Ok(encoder) => text::on_encoder(&Arc::new(encoder), job.parameters.training).into(),
+        Err(e) => {
+            problems.push(e.in_file(&files.label));
+            vec![]
+        }
+    }
 }
 
 /// Everybody's responses, lined up by prompt.

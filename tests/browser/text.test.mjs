@@ -7,7 +7,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { CLI, DIST, MINUTE, ROOT, SHARED, download, finished, launch, open, says, serve, state } from "./support.mjs";
+import { CLI, DIST, MINUTE, MODELS, ROOT, SHARED, download, finished, launch, open, says, serve, set, state } from "./support.mjs";
 
 const bases = join(SHARED, "mlmac/bases.jsonl");
 const suspects = join(SHARED, "mlmac/suspects-dev.jsonl");
@@ -110,4 +110,55 @@ test("prompts that do not overlap, and a suspect that said nothing", { timeout: 
   assert.ok((await cells(page, "#methods tbody th")).includes("stylometry"));
   assert.deepEqual(faults, []);
   await context.close();
+});
+
+const minilm = join(MODELS, "all-minilm-l6-v2");
+const unread = [join(minilm, "model.safetensors"), ...absent].filter((f) => !existsSync(f));
+
+test("a classifier on an encoder, trained here as by the native command", { skip: unread.length > 0 && `${unread.join(", ")} not there: run ../shared/models/fetch target/models`, timeout: 20 * MINUTE }, async () => {
+  // 300 responses of two bases to learn from, and a fine-tune of each to judge.
+  const rows = (file, models) => readFileSync(file, "utf8").split("\n").filter(Boolean)
+    .map((line) => JSON.parse(line)).filter((row) => models.includes(row.model));
+  const write = (name, all) => {
+    const path = join(folder, name);
+    writeFileSync(path, all.map((row) => JSON.stringify(row)).join("\n"));
+    return path;
+  };
+  const learn = write("two-bases.jsonl", rows(bases, ["opt-350m", "xlnet-base-cased"]));
+  const judge = write("two-suspects.jsonl", rows(suspects, ["1", "7"]));
+  const { context, page, faults } = await open(browser, site.url);
+  await page.setInputFiles("#input-files", [learn, judge]);
+  await page.setInputFiles("#input-folder", minilm);
+  await state(page, "ready");
+  await says(page, "#encoder", /all-minilm-l6-v2.*text encoder/is);
+  await says(page, "#status", /2 candidates/);
+  const epochs = process.env.EPOCHS ?? "20";
+  if (process.env.WHOLE) await page.selectOption("#training-mode", "whole");
+  await set(page, "#epochs", epochs);
+  const start = performance.now();
+  await page.click("#run");
+  await state(page, "running", "done");
+  await finished(page, 18 * MINUTE);
+  console.log(`encoder, 300 responses, ${epochs} epochs: ${((performance.now() - start) / 1000).toFixed(1)} s in Chromium`);
+  assert.equal((await page.innerText("#problems")).trim(), "");
+  await page.selectOption("#suspect-choice", { value: "1" });
+  const ours = JSON.parse((await download(page, "#export-json")).bytes);
+  assert.deepEqual(faults, []);
+  await context.close();
+  if (!existsSync(CLI)) return;
+  const mode = process.env.WHOLE ? ["--whole"] : [];
+  const begun = performance.now();
+  const run = spawnSync(CLI, ["rank", "--candidate", learn, minilm, "--samples", judge, "--json", "--quiet", "--epochs", epochs, ...mode], { encoding: "utf8", maxBuffer: 1 << 28 });
+  console.log(`natively: ${((performance.now() - begun) / 1000).toFixed(1)} s`);
+  const theirs = JSON.parse(run.stdout).reports[1];
+  for (const method of ["transformer", "triplet"]) {
+    const of = (report) => report.findings.find((f) => f.method === method).standings;
+    const votes = (report) => of(report).map((s) => [report.candidates[s.candidate].label, s.votes]);
+    console.log(method, JSON.stringify(votes(ours)), JSON.stringify(votes(theirs)));
+    for (const [label, share] of votes(ours)) {
+      const other = votes(theirs).find(([l]) => l === label)[1];
+      // Rounding differs between the two; what is claimed must not.
+      assert.ok(Math.abs(share - other) <= 0.02, `${method} claims ${share} for ${label} here and ${other} there`);
+    }
+  }
 });

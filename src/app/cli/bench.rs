@@ -2,12 +2,15 @@
 
 use super::{print, say, sources, texts};
 use crate::bench::{Row, Setting, Suite, settings};
+use crate::encoder::Encoder;
 use crate::error::{Error, ErrorKind, Result};
+use crate::formats::Archive;
 use crate::prompts::{self, judge::Score};
 use crate::report::figures::{UNKNOWN, plain, truncate, width};
 use clap::Args;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 #[derive(Args)]
 pub struct Bench {
@@ -23,6 +26,11 @@ pub struct Bench {
     /// Only this method; may be repeated
     #[arg(long = "method", value_name = "NAME")]
     methods: Vec<String>,
+    /// A BERT encoder for the classifiers that read through one: a folder or a GGUF file
+    #[arg(long, value_name = "PATH")]
+    encoder: Option<PathBuf>,
+    #[command(flatten)]
+    training: texts::Trained,
     /// Also every representation, knowledge level, share of labelled fine-tunes and prompt set
     #[arg(long)]
     full: bool,
@@ -69,13 +77,26 @@ pub fn bench(args: &Bench) -> Result<u8> {
     let suspects =
         given.groups("suspects", None, &sources(&args.suspects, &mut problems), &mut problems);
     problems.iter().for_each(|p| say("problem", p));
-    let suite = Suite::new(bases, suspects, &texts::truth(&args.truth)?)?;
-    let mut inputs = String::new();
+    let mut suite = Suite::new(bases, suspects, &texts::truth(&args.truth)?)?;
+    if let Some(path) = &args.encoder {
+        let mut faults = vec![];
+        let (mut models, _) = super::open(std::slice::from_ref(path), &mut faults);
+        let files = crate::job::take_encoder(&mut models, &mut faults).ok_or_else(|| {
+            faults.pop().unwrap_or_else(|| {
+                Error::new(ErrorKind::Unsupported, "is no BERT encoder")
+                    .in_file(path.display().to_string())
+            })
+        })?;
+        let encoder = Archive::open(&files).and_then(|archive| Encoder::open(&archive))?;
+        suite.add_encoder(&Arc::new(encoder), args.training.read());
+        given.sources.extend(files.files.into_iter().map(|s| ("encoder".into(), s)));
+    }
+    let mut inputs = format!("{:?}", args.training.read());
     for (_, source) in &given.sources {
         inputs.push_str(&crate::source::sha256(source.as_ref(), |_| {})?);
     }
     let mut wanted: Vec<(Setting, Vec<usize>)> = vec![];
-    for setting in settings(&args.methods, args.full) {
+    for setting in settings(&suite, &args.methods, args.full) {
         wanted.push((setting.clone(), suite.all_columns()));
         if args.full {
             for set in suite.sets() {
@@ -140,7 +161,9 @@ pub fn bench(args: &Bench) -> Result<u8> {
 
 /// Accuracy of the first method asked for (or of all together) against the number of prompts.
 fn curve(args: &Bench, suite: &Suite, path: &Path) -> Result<u8> {
-    let Some(setting) = settings(&args.methods, false).into_iter().next() else { return Ok(2) };
+    let Some(setting) = settings(suite, &args.methods, false).into_iter().next() else {
+        return Ok(2);
+    };
     let seeds: Vec<u64> = (0..5).map(|i| args.seed + i).collect();
     let mut attribute = |columns: &[usize]| {
         let row = suite.row(&setting, columns, args.seed)?;

@@ -1,6 +1,7 @@
 //! Files of responses on the command line: whose they are.
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::evidence::text::training::{Mode, Training};
 use crate::evidence::text::{Knowledge, Representation};
 use crate::responses::Group;
 use crate::samples::{self, Note};
@@ -43,6 +44,36 @@ impl From<Reads> for Representation {
             Reads::Response => Self::Response,
             Reads::PromptResponse => Self::PromptResponse,
             Reads::Pair => Self::Pair,
+        }
+    }
+}
+
+/// How classifiers on an encoder are trained, as arguments.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Trained {
+    /// Train the encoder whole, as in the paper, rather than a head on it alone: slow
+    #[arg(long)]
+    whole: bool,
+    /// Times that each example is seen [default: 20, whole 3]
+    #[arg(long, value_name = "N")]
+    epochs: Option<usize>,
+    /// Learning rate [default: 1e-3, whole 5e-5]
+    #[arg(long, value_name = "R")]
+    learning_rate: Option<f64>,
+    /// Examples in a step [default: 32, whole 16]
+    #[arg(long, value_name = "N")]
+    batch: Option<usize>,
+}
+
+impl Trained {
+    /// The settings, with the mode's defaults for what is not given.
+    pub fn read(&self) -> Training {
+        let of = Training::of(if self.whole { Mode::Whole } else { Mode::Frozen });
+        Training {
+            epochs: self.epochs.unwrap_or(of.epochs),
+            learning_rate: self.learning_rate.unwrap_or(of.learning_rate),
+            batch: self.batch.unwrap_or(of.batch),
+            ..of
         }
     }
 }

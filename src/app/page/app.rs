@@ -20,6 +20,13 @@ use std::rc::Rc;
 use wasm_bindgen_futures::spawn_local;
 use web_sys::{Blob, HtmlTextAreaElement};
 
+/// Fills in the defaults of a training mode.
+pub fn training_defaults(mode: &str) {
+    if let Err(e) = run::training_defaults(mode) {
+        dom::say("status", &e.to_string());
+    }
+}
+
 /// A handle on all that the page knows.
 #[derive(Clone)]
 pub struct App(Rc<RefCell<State>>);
@@ -283,6 +290,10 @@ impl App {
             "knowledge",
             "save-prompts",
             "representation",
+            "training-mode",
+            "epochs",
+            "learning-rate",
+            "batch",
         ] {
             dom::enable(id, !running);
         }

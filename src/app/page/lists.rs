@@ -5,7 +5,7 @@ use super::files::Given;
 use crate::app::protocol::{CandidateInfo, Inspected, PASTED, Role, SamplesInfo};
 use crate::error::{Error, Result};
 use crate::report::figures::{bytes, plain};
-use crate::report::markup::{Element, html};
+use crate::report::markup::{Element, Node, html};
 
 /// Shows what `seen` holds. `taking`: problems met before the worker looked.
 ///
@@ -13,6 +13,7 @@ use crate::report::markup::{Element, html};
 /// Where the page lacks one of its parts.
 pub fn show(seen: &Inspected, taking: &[Error], files: &[Given]) -> Result<()> {
     dom::fill("candidates", seen.candidates.iter().enumerate().map(|(i, c)| candidate(i, c)))?;
+    dom::fill("encoder", seen.encoder.iter().map(encoder))?;
     dom::fill("samples", seen.samples.iter().enumerate().map(|(i, s)| sample(i, s)))?;
     dom::show("no-candidates", seen.ranked() == 0);
     dom::show("no-samples", seen.samples.is_empty());
@@ -72,6 +73,31 @@ fn sample(i: usize, s: &SamplesInfo) -> Element {
         out = out.child(html("ul").class("notes").with(notes));
     }
     out
+}
+
+/// The encoder, taken away by the name of its file or folder.
+fn encoder(e: &CandidateInfo) -> Element {
+    let about = format!("text encoder for the classifiers · {}", bytes(e.bytes));
+    let mut row = item(&e.label, &about, &e.files.join("\n"), 0);
+    let which = match &e.files[..] {
+        [one] => one,
+        _ => &e.label,
+    };
+    name_removal(&mut row, which);
+    row
+}
+
+fn name_removal(e: &mut Element, which: &str) {
+    for (name, value) in &mut e.attributes {
+        if *name == "data-remove" {
+            which.clone_into(value);
+        }
+    }
+    for child in &mut e.children {
+        if let Node::Element(child) = child {
+            name_removal(child, which);
+        }
+    }
 }
 
 /// The choice of whose responses a file holds.

@@ -72,7 +72,7 @@ fn wire(app: &App) -> crate::Result<()> {
         let app = app.clone();
         dom::on(id, "change", move |_| app.heat())?;
     }
-    for list in ["candidates", "samples", "problems"] {
+    for list in ["candidates", "encoder", "samples", "problems"] {
         let app = app.clone();
         dom::on(list, "click", move |event| {
             let button =
@@ -87,6 +87,11 @@ fn wire(app: &App) -> crate::Result<()> {
         let Some(select) = target::<HtmlSelectElement>(event) else { return };
         if let Some(which) = select.get_attribute("data-role") {
             own.role(&which, &select.value());
+        }
+    })?;
+    dom::on("training-mode", "change", move |event| {
+        if let Some(select) = target::<HtmlSelectElement>(event) {
+            app::training_defaults(&select.value());
         }
     })?;
     let own = app.clone();

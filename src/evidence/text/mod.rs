@@ -23,11 +23,20 @@ pub mod residual;
 pub mod same;
 pub mod stylometry;
 pub mod tfidf;
+pub mod training;
+pub mod transformer;
+pub mod triplet;
+
+#[cfg(test)]
+mod encoder_tests;
 
 pub use finding::{Means, finding};
 
 use super::TextEvidence;
+use crate::encoder::Encoder;
 use crate::error::Result;
+use std::sync::Arc;
+use training::Training;
 
 /// What is known of everybody's answers.
 #[derive(Clone, Debug, Default)]
@@ -181,6 +190,14 @@ pub const METHODS: &[&dyn TextMethod] = &[
     &tfidf::TfIdf,
     &first::FirstCharacter,
 ];
+
+/// The methods that read through an encoder.
+pub fn on_encoder(encoder: &Arc<Encoder>, training: Training) -> [Box<dyn TextMethod>; 2] {
+    [
+        Box::new(transformer::Transformer { encoder: encoder.clone(), training }),
+        Box::new(triplet::Triplet { encoder: encoder.clone(), training }),
+    ]
+}
 
 /// What `method` makes of every suspect of `corpus`.
 ///

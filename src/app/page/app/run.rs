@@ -5,6 +5,7 @@ use crate::app::eta::{self, Eta};
 use crate::app::page::{dom, lists, result};
 use crate::app::protocol::Request;
 use crate::error::{Error, ErrorKind, Result};
+use crate::evidence::text::training::{Mode, Training};
 use crate::evidence::text::{Knowledge, Representation};
 use crate::job::{Parameters, Progress};
 use crate::report::Report;
@@ -131,6 +132,15 @@ impl App {
     }
 }
 
+/// Fills in the defaults of the training mode that is chosen.
+pub(in crate::app::page) fn training_defaults(mode: &str) -> Result<()> {
+    let t = Training::of(if mode == "whole" { Mode::Whole } else { Mode::Frozen });
+    dom::by_id::<HtmlInputElement>("epochs")?.set_value(&t.epochs.to_string());
+    dom::by_id::<HtmlInputElement>("learning-rate")?.set_value(&t.learning_rate.to_string());
+    dom::by_id::<HtmlInputElement>("batch")?.set_value(&t.batch.to_string());
+    Ok(())
+}
+
 /// Strategy, budget and seed of the prompts to choose.
 pub(super) fn prompts() -> Result<(String, usize, u64)> {
     let strategy = dom::by_id::<HtmlSelectElement>("prompt-strategy")?.value();
@@ -141,7 +151,7 @@ pub(super) fn prompts() -> Result<(String, usize, u64)> {
 fn number<T: std::str::FromStr>(id: &str, name: &str) -> Result<T> {
     let text = dom::by_id::<HtmlInputElement>(id)?.value();
     text.trim().parse().map_err(|_| {
-        Error::new(ErrorKind::Usage, format!("{name} must be a whole number"))
+        Error::new(ErrorKind::Usage, format!("{name} must be a number"))
             .hint("correct it under Settings")
     })
 }
@@ -154,6 +164,16 @@ fn parameters() -> Result<Parameters> {
         max_new_tokens: number("max-new-tokens", "the number of new tokens")?,
         knowledge: choice("knowledge", &Knowledge::ALL, Knowledge::name)?,
         representation: choice("representation", &Representation::ALL, Representation::name)?,
+        training: Training {
+            mode: choice("training-mode", &[Mode::Frozen, Mode::Whole], |m| match m {
+                Mode::Frozen => "frozen",
+                Mode::Whole => "whole",
+            })?,
+            epochs: number("epochs", "the number of epochs")?,
+            learning_rate: number("learning-rate", "the learning rate")?,
+            batch: number("batch", "the batch size")?,
+            ..Training::default()
+        },
         ..Parameters::default()
     })
 }
