@@ -133,6 +133,7 @@ test("a classifier on an encoder, trained here as by the native command", { skip
   await says(page, "#encoder", /all-minilm-l6-v2.*text encoder/is);
   await says(page, "#status", /2 candidates/);
   const epochs = process.env.EPOCHS ?? "20";
+  await page.evaluate(() => { document.querySelector("#work details").open = true; });
   if (process.env.WHOLE) await page.selectOption("#training-mode", "whole");
   await set(page, "#epochs", epochs);
   const start = performance.now();

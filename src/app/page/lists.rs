@@ -16,6 +16,9 @@ pub fn show(seen: &Inspected, taking: &[Error], files: &[Given]) -> Result<()> {
     dom::fill("encoder", seen.encoder.iter().map(encoder))?;
     dom::fill("samples", seen.samples.iter().enumerate().map(|(i, s)| sample(i, s)))?;
     dom::show("no-candidates", seen.ranked() == 0);
+    let texts = seen.ranked() - seen.candidates.len();
+    dom::show("text-candidates", texts > 0);
+    dom::say("text-candidates", &format!("{texts} known by their responses."));
     dom::show("no-samples", seen.samples.is_empty());
     problems(taking.iter().chain(&seen.problems), files)?;
     let ignored = match seen.ignored.len() {
