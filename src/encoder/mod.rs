@@ -12,8 +12,10 @@ mod vocabulary;
 mod weights;
 
 #[cfg(test)]
+#[cfg(not(target_arch = "wasm32"))]
 pub(crate) mod samples;
 #[cfg(test)]
+#[cfg(not(target_arch = "wasm32"))]
 mod tests;
 
 use crate::error::{Error, ErrorKind, Result};

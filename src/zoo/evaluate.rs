@@ -3,6 +3,7 @@
 
 use super::publish::gathered;
 use super::say;
+use crate::bench::wilson;
 use crate::error::{Error, ErrorKind, Result};
 use crate::evidence::{CandidateScores, Finding, METHODS, Observations, stats};
 use crate::formats::CandidateFiles;
@@ -92,15 +93,6 @@ fn without(report: &Report, out: usize) -> Result<Finding> {
     method.weigh(&seen)
 }
 
-/// Wilson's 95 % interval of `k` out of `n`.
-fn wilson(k: usize, n: usize) -> (f64, f64) {
-    let (n, z) = (n as f64, 1.959_964);
-    let p = k as f64 / n;
-    let centre = (p + z * z / (2.0 * n)) / (1.0 + z * z / n);
-    let half = z / (1.0 + z * z / n) * (p * (1.0 - p) / n + z * z / (4.0 * n * n)).sqrt();
-    (centre - half, centre + half)
-}
-
 /// Share of pairs in which the left-out case looks less like a member.
 fn auroc(members: &[f64], left_out: &[f64]) -> f64 {
     let wins: f64 = members
@@ -125,10 +117,18 @@ fn table(labels: &[String], outcomes: &[Outcome]) -> String {
     let n = outcomes.len();
     let mut text = String::new();
     let mut line = |l: String| writeln!(text, "{l}").unwrap_or(());
-    for (m, method) in METHODS.iter().enumerate() {
-        let first = |o: &Outcome| o.report.findings[m].standings[0].candidate;
+    let methods: Vec<&str> = outcomes
+        .first()
+        .map(|o| o.report.findings.iter().map(|f| f.method.as_str()).collect())
+        .unwrap_or_default();
+    for method in methods {
+        // A method without a result on some suspect counts as wrong there.
+        let first = |o: &Outcome| {
+            let finding = o.report.findings.iter().find(|f| f.method == method);
+            finding.and_then(|f| f.standings.first()).map_or(labels.len(), |s| s.candidate)
+        };
         let right = outcomes.iter().filter(|o| first(o) == o.truth).count();
-        let twin = |c: usize| TWINS.contains(&labels[c].as_str());
+        let twin = |c: usize| labels.get(c).is_some_and(|l| TWINS.contains(&l.as_str()));
         let confused = outcomes
             .iter()
             .filter(|o| twin(o.truth) && twin(first(o)) && first(o) != o.truth)
@@ -136,7 +136,7 @@ fn table(labels: &[String], outcomes: &[Outcome]) -> String {
         let (low, high) = wilson(right, n);
         line(format!(
             "{}: {right} of {n} right, {:.0} % (95 % interval {:.0} % to {:.0} %); the seed twin named instead: {confused} of {}",
-            method.name(),
+            method,
             100.0 * right as f64 / n as f64,
             100.0 * low,
             100.0 * high,

@@ -28,6 +28,7 @@ pub mod transformer;
 pub mod triplet;
 
 #[cfg(test)]
+#[cfg(not(target_arch = "wasm32"))]
 mod encoder_tests;
 
 pub use finding::{Means, finding};
