@@ -156,6 +156,10 @@ test("a classifier on an encoder, trained here as by the native command", { skip
     const of = (report) => report.findings.find((f) => f.method === method).standings;
     const votes = (report) => of(report).map((s) => [report.candidates[s.candidate].label, s.votes]);
     console.log(method, JSON.stringify(votes(ours)), JSON.stringify(votes(theirs)));
+    const about = ours.findings.find((f) => f.method === method).about;
+    const [first, last] = about.match(/mean loss ([\d.]+) in the first epoch and ([\d.]+) in the last/).slice(1).map(Number);
+    console.log(`${method}: loss ${first} to ${last}`);
+    if (epochs !== "1") assert.ok(last < first, about);
     for (const [label, share] of votes(ours)) {
       const other = votes(theirs).find(([l]) => l === label)[1];
       // Rounding differs between the two; what is claimed must not.

@@ -165,6 +165,18 @@ pub trait TextMethod: Sync {
     /// # Errors
     /// Where the corpus lacks what the method needs.
     fn tables(&self, corpus: &Corpus, setup: &Setup, tell: Tell<'_>) -> Result<Vec<Table>>;
+    /// The same with a sentence on how training went, where there is any.
+    ///
+    /// # Errors
+    /// As [`Self::tables`].
+    fn trained(
+        &self,
+        corpus: &Corpus,
+        setup: &Setup,
+        tell: Tell<'_>,
+    ) -> Result<(Vec<Table>, String)> {
+        Ok((self.tables(corpus, setup, tell)?, String::new()))
+    }
 }
 
 /// How a method's mean becomes log-odds.
@@ -222,6 +234,10 @@ pub fn observe(
             setup.representation.name()
         ));
     }
+    let (tables, note) = method.trained(corpus, setup, tell)?;
+    if !note.is_empty() {
+        about.push_str(&format!(" {note}"));
+    }
     let evidence = |table| TextEvidence {
         method: method.name().into(),
         about: about.clone(),
@@ -230,5 +246,5 @@ pub fn observe(
         calibration: method.calibration(),
         table,
     };
-    Ok(method.tables(corpus, setup, tell)?.into_iter().map(evidence).collect())
+    Ok(tables.into_iter().map(evidence).collect())
 }

@@ -5,12 +5,13 @@
 //! in the paper; that costs three forward passes for each example and epoch.
 //! All randomness is seeded: candle's own dropout is not, so masks are made here.
 
-use super::Tell;
+use super::examples::{self, Task};
+use super::{Corpus, Setup, Table, Tell};
 use crate::encoder::{Batch, Encoder, Network, Sequence};
 use crate::error::{Error, ErrorKind, Result};
 use candle_core::{Device, Tensor, Var};
 use candle_nn::optim::{AdamW, Optimizer, ParamsAdamW};
-use rand::Rng;
+use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 /// Share of values that dropout sets to zero (paper, appendix).
@@ -104,6 +105,46 @@ impl<'a> Steps<'a> {
         self.done = (self.done + work).min(self.total);
         (self.tell)(self.done, self.total);
     }
+}
+
+/// Lets `judge` learn and judge every task; gives the tables, and a sentence on the loss.
+///
+/// # Errors
+/// As the task's, and settings out of range.
+pub(super) fn every_task<'t>(
+    training: &Training,
+    corpus: &'t Corpus,
+    setup: &Setup,
+    tell: Tell<'_>,
+    work: impl Fn(&Task<'t>) -> u64,
+    mut judge: impl FnMut(&Task<'t>, &mut ChaCha8Rng, &mut Steps<'_>) -> Result<(Vec<f64>, Vec<f64>)>,
+) -> Result<(Vec<Table>, String)> {
+    training.check()?;
+    let tasks = examples::tasks(corpus, setup)?;
+    let mut steps = Steps::new(tell);
+    tasks.iter().for_each(|task| steps.expect(work(task)));
+    let (mut odds, mut first, mut last) = (vec![], 0.0, 0.0);
+    for (n, task) in tasks.iter().enumerate() {
+        let mut rng = ChaCha8Rng::seed_from_u64(setup.seed);
+        rng.set_stream(n as u64);
+        let (judged, losses) = judge(task, &mut rng, &mut steps)?;
+        odds.push(judged);
+        first += losses.first().copied().unwrap_or(0.0);
+        last += losses.last().copied().unwrap_or(0.0);
+    }
+    let n = tasks.len().max(1) as f64;
+    let mode = match training.mode {
+        Mode::Frozen => "a head on the frozen encoder",
+        Mode::Whole => "the whole encoder",
+    };
+    let note = format!(
+        "Training of {mode}: mean loss {:.3} in the first epoch and {:.3} in the last of {}, over {} classifiers.",
+        first / n,
+        last / n,
+        training.epochs,
+        tasks.len()
+    );
+    Ok((examples::tables(corpus, &tasks, &odds), note))
 }
 
 /// Where the vectors of a task's texts come from.

@@ -1,13 +1,12 @@
 //! The paper's transformer classifier: an encoder, dropout and a linear layer,
 //! trained by cross-entropy (section 4).
 
-use super::examples::{self, Input, Task};
+use super::examples::{Input, Task};
 use super::training::{Body, Head, Mode, Steps, Training, dropout, embedded, finite, fit};
-use super::{Corpus, Setup, Table, Tell, TextMethod};
+use super::{Corpus, Setup, Table, Tell, TextMethod, training};
 use crate::encoder::Encoder;
 use crate::error::Result;
 use candle_core::{D, Device, Tensor};
-use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use std::sync::Arc;
 
@@ -25,7 +24,7 @@ impl TextMethod for Transformer {
     }
 
     fn about(&self) -> &'static str {
-        "log-odds of a classifier on a BERT encoder (dropout, linear layer, cross-entropy)"
+        "Mean log-odds that the response is the candidate's rather than another's, by a classifier on a BERT encoder (dropout, linear layer, cross-entropy)."
     }
 
     fn baseline(&self) -> bool {
@@ -37,19 +36,19 @@ impl TextMethod for Transformer {
     }
 
     fn tables(&self, corpus: &Corpus, setup: &Setup, tell: Tell<'_>) -> Result<Vec<Table>> {
-        self.training.check()?;
-        let tasks = examples::tasks(corpus, setup)?;
-        let mut steps = Steps::new(tell);
-        for task in &tasks {
-            steps.expect(Body::work(&self.training, task.learn.len(), task.judge.len()));
-        }
-        let mut odds = vec![];
-        for (n, task) in tasks.iter().enumerate() {
-            let mut rng = ChaCha8Rng::seed_from_u64(setup.seed);
-            rng.set_stream(n as u64);
-            odds.push(self.judge(task, &mut rng, &mut steps)?.0);
-        }
-        Ok(examples::tables(corpus, &tasks, &odds))
+        Ok(self.trained(corpus, setup, tell)?.0)
+    }
+
+    fn trained(
+        &self,
+        corpus: &Corpus,
+        setup: &Setup,
+        tell: Tell<'_>,
+    ) -> Result<(Vec<Table>, String)> {
+        let work = |task: &Task<'_>| Body::work(&self.training, task.learn.len(), task.judge.len());
+        training::every_task(&self.training, corpus, setup, tell, work, |task, rng, steps| {
+            self.judge(task, rng, steps)
+        })
     }
 }
 

@@ -6,13 +6,13 @@
 //! they come to: the difference of distances to the two classes' centres, or
 //! for a pair the distance of its two responses.
 
-use super::examples::{self, Input, Task};
+use super::examples::{Input, Task};
 use super::training::{Body, Head, Mode, Steps, Training, dropout, embedded, finite, fit};
-use super::{Corpus, Setup, Table, Tell, TextMethod, logistic};
+use super::{Corpus, Setup, Table, Tell, TextMethod, logistic, training};
 use crate::encoder::Encoder;
 use crate::error::Result;
 use candle_core::{D, Tensor};
-use rand::{Rng, SeedableRng};
+use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -41,7 +41,7 @@ impl TextMethod for Triplet {
     }
 
     fn about(&self) -> &'static str {
-        "log-odds by distance in a triplet network on a BERT encoder (margin loss)"
+        "Mean log-odds that the response is the candidate's rather than another's, by distance in a triplet network on a BERT encoder (margin loss)."
     }
 
     fn baseline(&self) -> bool {
@@ -53,19 +53,19 @@ impl TextMethod for Triplet {
     }
 
     fn tables(&self, corpus: &Corpus, setup: &Setup, tell: Tell<'_>) -> Result<Vec<Table>> {
-        self.training.check()?;
-        let tasks = examples::tasks(corpus, setup)?;
-        let mut steps = Steps::new(tell);
-        for task in &tasks {
-            steps.expect(self.work(task));
-        }
-        let mut odds = vec![];
-        for (n, task) in tasks.iter().enumerate() {
-            let mut rng = ChaCha8Rng::seed_from_u64(setup.seed);
-            rng.set_stream(n as u64);
-            odds.push(self.judge(task, &mut rng, &mut steps)?.0);
-        }
-        Ok(examples::tables(corpus, &tasks, &odds))
+        Ok(self.trained(corpus, setup, tell)?.0)
+    }
+
+    fn trained(
+        &self,
+        corpus: &Corpus,
+        setup: &Setup,
+        tell: Tell<'_>,
+    ) -> Result<(Vec<Table>, String)> {
+        let work = |task: &Task<'_>| self.work(task);
+        training::every_task(&self.training, corpus, setup, tell, work, |task, rng, steps| {
+            self.judge(task, rng, steps)
+        })
     }
 }
 
