@@ -16,6 +16,7 @@
 use super::text::Means;
 use super::{Access, Evidence, Finding, Observations, opening, stats};
 use crate::error::{Error, ErrorKind, Result};
+use std::collections::BTreeSet;
 
 /// All text methods that count, together.
 pub struct Fused;
@@ -76,13 +77,18 @@ impl Evidence for Fused {
 
     fn weigh(&self, seen: &Observations<'_>) -> Result<Finding> {
         let texts = voices(seen)?;
-        let width = texts.iter().map(|(m, _)| m.columns.len()).max().unwrap_or(0);
+        // Prompts are drawn once for all methods; each uses those that it can compare.
+        let columns: BTreeSet<usize> =
+            texts.iter().flat_map(|(m, _)| m.columns.iter().copied()).collect();
+        let width = columns.len();
+        let place = |m: &Means<'_>| -> Vec<Option<usize>> {
+            columns.iter().map(|c| m.columns.binary_search(c).ok()).collect()
+        };
+        let places: Vec<Vec<Option<usize>>> = texts.iter().map(|(m, _)| place(m)).collect();
         let logits = |drawn: &[usize]| -> Vec<f64> {
             let mut sum = vec![0.0; seen.candidates.len()];
-            for (means, weight) in &texts {
-                // The same draw of responses, as far as the lists of prompts go together.
-                let n = means.columns.len();
-                let own: Vec<usize> = drawn.iter().take(n).map(|i| i * n / width).collect();
+            for ((means, weight), place) in texts.iter().zip(&places) {
+                let own: Vec<usize> = drawn.iter().filter_map(|i| place[*i]).collect();
                 let of = standard(&means.of(&own));
                 sum.iter_mut().zip(of).for_each(|(s, v)| *s += weight * v);
             }
@@ -110,5 +116,72 @@ impl Evidence for Fused {
             warnings: opening::amount(width),
             error: TEXT_ERROR,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evidence::TextEvidence;
+    use crate::evidence::text::Calibration;
+
+    fn text(method: &str, table: Vec<Vec<f64>>) -> TextEvidence {
+        TextEvidence {
+            method: method.into(),
+            about: String::new(),
+            baseline: false,
+            votes: false,
+            calibration: Some(Calibration { temperature: 1.0, weight: 0.5, error: TEXT_ERROR }),
+            table,
+        }
+    }
+
+    #[test]
+    fn methods_that_compare_different_prompts_each_count_all_of_theirs() {
+        let nan = f64::NAN;
+        let texts = [
+            text("all", vec![vec![1.0, 2.0, 3.0, 9.0, 5.0, 6.0], vec![0.0; 6], vec![1.0; 6]]),
+            // Only the last two prompts, where the second candidate is ahead.
+            text(
+                "some",
+                vec![
+                    vec![nan, nan, nan, nan, 0.0, 1.0],
+                    vec![nan, nan, nan, nan, 2.0, 4.0],
+                    vec![nan, nan, nan, nan, 1.0, 1.0],
+                ],
+            ),
+        ];
+        let labels = ["a", "b", "c"].map(String::from);
+        let seen = Observations {
+            candidates: &labels,
+            samples: &[],
+            scores: &[],
+            seed: 1,
+            bootstrap: 100,
+            texts: &texts,
+        };
+        let finding = Fused.weigh(&seen).unwrap();
+        let whole = text_logits(&seen).unwrap();
+        for s in &finding.standings {
+            assert!((s.score - whole[s.candidate]).abs() < 1e-12, "{s:?} {whole:?}");
+        }
+        let total: f64 = finding.standings.iter().map(|s| s.probability).sum();
+        assert!((total - 1.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn nothing_but_ties_says_nothing() {
+        let texts = [text("flat", vec![vec![1.0; 4], vec![1.0; 4]])];
+        let labels = ["a", "b"].map(String::from);
+        let seen = Observations {
+            candidates: &labels,
+            samples: &[],
+            scores: &[],
+            seed: 1,
+            bootstrap: 100,
+            texts: &texts,
+        };
+        let finding = Fused.weigh(&seen).unwrap();
+        assert!(finding.standings.iter().all(|s| (s.probability - 0.5).abs() < 1e-12));
     }
 }
