@@ -54,6 +54,16 @@ struct Inner {
 /// A result with the crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
+/// # Errors
+/// [`ErrorKind::Usage`] where the setting `name` is not between `from` and `to`.
+pub fn within(name: &str, value: usize, from: usize, to: usize) -> Result<()> {
+    if (from..=to).contains(&value) {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Usage, format!("{name} is {value}, outside {from} to {to}"))
+        .hint("choose a value in that range"))
+}
+
 impl Error {
     /// An error of `kind`; `what` is a sentence without a full stop.
     pub fn new(kind: ErrorKind, what: impl Into<String>) -> Self {

@@ -4,7 +4,7 @@ mod observe;
 mod texts;
 
 use crate::encoder::is_encoder;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, within};
 use crate::evidence::text::training::Training;
 use crate::evidence::text::{Knowledge, Representation, finding};
 use crate::evidence::{CandidateScores, METHODS, Observations, TextEvidence, matching};
@@ -63,17 +63,10 @@ impl Parameters {
     /// # Errors
     /// [`ErrorKind::Usage`] naming the setting that is out of range.
     pub fn check(&self) -> Result<()> {
-        let whole = |name: &str, value: usize, from: usize, to: usize| {
-            if (from..=to).contains(&value) {
-                return Ok(());
-            }
-            Err(Error::new(ErrorKind::Usage, format!("{name} is {value}, outside {from} to {to}"))
-                .hint("choose a value in that range"))
-        };
-        whole("the number of samples", self.max_samples, 1, 10_000)?;
-        whole("the number of own responses", self.own_responses, 1, 10_000)?;
-        whole("the number of new tokens", self.max_new_tokens, 1, 4096)?;
-        whole("the number of bootstrap rounds", self.bootstrap, 100, 100_000)?;
+        within("the number of samples", self.max_samples, 1, 10_000)?;
+        within("the number of own responses", self.own_responses, 1, 10_000)?;
+        within("the number of new tokens", self.max_new_tokens, 1, 4096)?;
+        within("the number of bootstrap rounds", self.bootstrap, 100, 100_000)?;
         self.training.check()?;
         let temperature = self.temperature.is_finite() && (0.0..=4.0).contains(&self.temperature);
         let mass = self.top_p > 0.0 && self.top_p <= 1.0;
@@ -135,6 +128,15 @@ pub fn take_encoder(
         }
     }
     encoder
+}
+
+/// Gives a candidate known by text another name than one with weights.
+pub fn tell_apart(candidates: &[CandidateFiles], texts: &mut [Group]) {
+    for text in texts {
+        while candidates.iter().any(|c| c.label == text.label) {
+            text.label.push_str(" (responses)");
+        }
+    }
 }
 
 /// Where a run is.

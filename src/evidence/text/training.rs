@@ -8,7 +8,7 @@
 use super::examples::{self, Task};
 use super::{Corpus, Setup, Table, Tell};
 use crate::encoder::{Batch, Encoder, Network, Sequence};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, within};
 use candle_core::{Device, Tensor, Var};
 use candle_nn::optim::{AdamW, Optimizer, ParamsAdamW};
 use rand::{Rng, SeedableRng};
@@ -65,16 +65,9 @@ impl Training {
     /// # Errors
     /// [`ErrorKind::Usage`] naming the setting that is out of range.
     pub fn check(&self) -> Result<()> {
-        let whole = |name: &str, value: usize, from: usize, to: usize| {
-            if (from..=to).contains(&value) {
-                return Ok(());
-            }
-            Err(Error::new(ErrorKind::Usage, format!("{name} is {value}, outside {from} to {to}"))
-                .hint("choose a value in that range"))
-        };
-        whole("the number of epochs", self.epochs, 1, 1000)?;
-        whole("the batch size", self.batch, 1, 256)?;
-        whole("the number of tokens read", self.max_tokens, 8, 512)?;
+        within("the number of epochs", self.epochs, 1, 1000)?;
+        within("the batch size", self.batch, 1, 256)?;
+        within("the number of tokens read", self.max_tokens, 8, 512)?;
         if !(self.learning_rate > 0.0 && self.learning_rate <= 1.0) {
             let what = format!("the learning rate is {}, outside 0 to 1", self.learning_rate);
             return Err(Error::new(ErrorKind::Usage, what)
