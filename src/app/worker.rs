@@ -99,7 +99,8 @@ fn answer(message: &JsValue) -> Result<()> {
                 problems.append(&mut faults);
                 groups
             };
-            let texts = group(texts, None);
+            let mut texts = group(texts, None);
+            job::tell_apart(&candidates, &mut texts);
             let suspects = group(suspects, Some("suspect"));
             let job = Job {
                 candidates,

@@ -1,7 +1,10 @@
 //! What the page knows, and what each action does to it.
 
+mod choices;
 mod demo;
 mod run;
+
+pub use choices::training_defaults;
 
 use super::demo::Manifest;
 use super::files::{Given, Taken};
@@ -13,19 +16,11 @@ use crate::app::eta::Eta;
 use crate::app::protocol::{Inputs, Inspected, PASTED, Reply, Request, Role};
 use crate::error::{Error, ErrorKind, Result};
 use crate::report::Report;
-use crate::report::figures::plain;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashSet};
 use std::rc::Rc;
 use wasm_bindgen_futures::spawn_local;
 use web_sys::{Blob, HtmlTextAreaElement};
-
-/// Fills in the defaults of a training mode.
-pub fn training_defaults(mode: &str) {
-    if let Err(e) = run::training_defaults(mode) {
-        dom::say("status", &e.to_string());
-    }
-}
 
 /// A handle on all that the page knows.
 #[derive(Clone)]
@@ -388,59 +383,6 @@ impl App {
         let _ = self.refresh();
         dom::set_state("error");
         dom::say("status", &text);
-    }
-
-    /// Asks for prompts to put to a suspect, to be saved as a file.
-    pub fn prompts(&self) {
-        if self.running() {
-            return;
-        }
-        let asked = run::prompts().and_then(|(strategy, budget, seed)| {
-            let (inputs, blobs) = self.inputs()?;
-            dom::say("status", "Choosing prompts …");
-            self.ask(&Request::Prompts { inputs, strategy, budget, seed }, &blobs)
-        });
-        if let Err(e) = asked {
-            self.fail(&e);
-        }
-    }
-
-    fn prompts_chosen(&self, text: &str, count: usize) {
-        match exports::prompts(text) {
-            Ok(()) => dom::say("status", &format!("{count} prompts saved.")),
-            Err(e) => self.fail(&e),
-        }
-    }
-
-    /// The user says whose responses file number `which` holds.
-    pub fn role(&self, which: &str, role: &str) {
-        if self.running() {
-            return;
-        }
-        let role = if role == "candidate" { Role::Candidate } else { Role::Suspect };
-        {
-            let mut state = self.0.borrow_mut();
-            let name = which.parse().ok().and_then(|i: usize| state.seen.samples.get(i));
-            let Some(name) = name.map(|s| s.name.clone()) else { return };
-            state.roles.insert(name, role);
-        }
-        self.inspect();
-    }
-
-    /// Shows what was found about suspect number `which`.
-    pub fn suspect(&self, which: &str) {
-        let chosen = {
-            let mut state = self.0.borrow_mut();
-            let chosen = which.parse().ok().and_then(|i: usize| state.reports.get(i).cloned());
-            let Some(chosen) = chosen.map(Rc::new) else { return };
-            state.report = Some(chosen.clone());
-            state.rows = result::ROWS;
-            chosen
-        };
-        if let Err(e) = result::show(&chosen) {
-            self.fail(&e);
-        }
-        dom::say("status", &format!("{}: {}", plain(&chosen.suspect), result::headline(&chosen)));
     }
 
     fn with_report(&self, act: impl FnOnce(&Report) -> Result<()>) {

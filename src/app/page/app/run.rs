@@ -132,23 +132,8 @@ impl App {
     }
 }
 
-/// Fills in the defaults of the training mode that is chosen.
-pub(in crate::app::page) fn training_defaults(mode: &str) -> Result<()> {
-    let t = Training::of(if mode == "whole" { Mode::Whole } else { Mode::Frozen });
-    dom::by_id::<HtmlInputElement>("epochs")?.set_value(&t.epochs.to_string());
-    dom::by_id::<HtmlInputElement>("learning-rate")?.set_value(&t.learning_rate.to_string());
-    dom::by_id::<HtmlInputElement>("batch")?.set_value(&t.batch.to_string());
-    Ok(())
-}
-
-/// Strategy, budget and seed of the prompts to choose.
-pub(super) fn prompts() -> Result<(String, usize, u64)> {
-    let strategy = dom::by_id::<HtmlSelectElement>("prompt-strategy")?.value();
-    Ok((strategy, number("prompt-budget", "the number of prompts")?, number("seed", "the seed")?))
-}
-
-/// The whole number in a field.
-fn number<T: std::str::FromStr>(id: &str, name: &str) -> Result<T> {
+/// The number in a field.
+pub(super) fn number<T: std::str::FromStr>(id: &str, name: &str) -> Result<T> {
     let text = dom::by_id::<HtmlInputElement>(id)?.value();
     text.trim().parse().map_err(|_| {
         Error::new(ErrorKind::Usage, format!("{name} must be a number"))
