@@ -3,6 +3,7 @@
 mod cap;
 mod combined;
 pub mod fused;
+pub mod lineage;
 pub mod matching;
 mod opening;
 mod perplexity;
@@ -123,6 +124,10 @@ impl ResponseScore {
 pub enum Access {
     /// Only text that the suspect wrote.
     Text,
+    /// Answers to prompts of our choice, by running it or through an API.
+    Query,
+    /// Its weights.
+    Weights,
 }
 
 /// One candidate's standing by one method.

@@ -331,6 +331,8 @@ impl Common<'_> {
                 .collect(),
             findings,
             matching: None,
+            lineage: vec![],
+            tree: None,
             notes: self.notes.clone(),
             problems,
             limits: verdict::LIMITS.iter().map(|s| (*s).into()).collect(),

@@ -14,6 +14,7 @@ pub mod tables;
 pub mod text;
 
 use crate::error::Error;
+use crate::evidence::lineage::{Lineage, Tree};
 use crate::evidence::{Finding, ResponseScore};
 use crate::samples::{Note, Sample};
 use serde::{Deserialize, Serialize};
@@ -51,6 +52,13 @@ pub struct Report {
     /// With several suspects: all of them against all candidates.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub matching: Option<Matching>,
+    /// The suspect's descent from each candidate by weights and by queries, in
+    /// the order of `candidates`; empty where only text was given.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lineage: Vec<Lineage>,
+    /// Candidates and suspect by the distance of what they say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tree: Option<Tree>,
     /// What was set aside or repaired in the samples.
     pub notes: Vec<Note>,
     /// Inputs that could not be used; the others were.

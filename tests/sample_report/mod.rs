@@ -65,6 +65,8 @@ pub fn report(labels: &[&str], responses: &[(Option<&str>, &str)], answer: Answe
         version: "0.1.0".into(),
         suspect: "suspect".into(),
         matching: None,
+        lineage: vec![],
+        tree: None,
         parameters: Parameters::default(),
         inputs: vec![
             Input {
