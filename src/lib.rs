@@ -7,6 +7,7 @@
 //! [`formats`] → [`tokenizer`], [`decoder`] → [`evidence`] → [`verdict`] →
 //! [`report`] → [`app`]. DESIGN.md says why.
 
+pub mod anatomy;
 pub mod app;
 pub mod bench;
 pub mod decoder;

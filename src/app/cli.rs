@@ -1,6 +1,7 @@
 //! The native command: arguments and files in, a report and an exit code out.
 
 mod bench;
+mod compare;
 mod files;
 mod progress;
 mod prompts;
@@ -10,11 +11,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::formats::{Archive, CandidateFiles};
 use crate::job::{Job, Parameters};
 use crate::report::figures::{self, plain};
-use crate::report::{Answer, Report, chart, csv, html, json, text};
 use clap::{Args, Parser, Subcommand};
 use files::{open, sources};
-use progress::Bar;
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 const EXIT_CODES: &str = "Exit codes of rank:
@@ -40,6 +39,9 @@ enum Command {
     /// Rank candidate base models by samples of a suspect's text
     #[command(after_help = EXIT_CODES)]
     Rank(Rank),
+    /// Say what a suspect's weights are to each candidate's
+    #[command(after_help = EXIT_CODES)]
+    Compare(compare::Compare),
     /// Say what each file is, which belong together and what is missing
     #[command(after_help = EXIT_CODES)]
     Inspect {
@@ -70,8 +72,11 @@ struct Rank {
     candidates: Vec<PathBuf>,
     /// The suspect's text: JSONL, JSON, CSV, TSV or plain; - is standard input.
     /// With a model column it may hold several suspects
-    #[arg(long, short, required = true, value_name = "FILE", num_args = 1..)]
+    #[arg(long, short, required_unless_present = "suspects", value_name = "FILE", num_args = 1..)]
     samples: Vec<PathBuf>,
+    /// The suspect's weights: a GGUF file or a folder; outweighs its text. May be repeated
+    #[arg(long = "suspect", value_name = "PATH", num_args = 1..)]
+    suspects: Vec<PathBuf>,
     /// Responses of known fine-tunes to learn from, with a model column
     #[arg(long, value_name = "FILE", requires = "truth")]
     labelled: Option<PathBuf>,
@@ -86,24 +91,8 @@ struct Rank {
     representation: texts::Reads,
     #[command(flatten)]
     training: texts::Trained,
-    /// Print the report as JSON instead of text
-    #[arg(long)]
-    json: bool,
-    /// Also write the report as JSON
-    #[arg(long, value_name = "FILE")]
-    out_json: Option<PathBuf>,
-    /// Also write the report as CSV
-    #[arg(long, value_name = "FILE")]
-    csv: Option<PathBuf>,
-    /// Also write the report as one self-contained HTML file
-    #[arg(long, value_name = "FILE")]
-    html: Option<PathBuf>,
-    /// Also write the chart as SVG
-    #[arg(long, value_name = "FILE")]
-    svg: Option<PathBuf>,
-    /// Seed of every random draw
-    #[arg(long, value_name = "N", default_value_t = Parameters::default().seed)]
-    seed: u64,
+    #[command(flatten)]
+    output: compare::Output,
     /// Samples used at the most
     #[arg(long, value_name = "N", default_value_t = Parameters::default().max_samples)]
     max_samples: usize,
@@ -122,9 +111,6 @@ struct Rank {
     /// Bootstrap rounds
     #[arg(long, value_name = "N", default_value_t = Parameters::default().bootstrap)]
     bootstrap: usize,
-    /// Show no progress
-    #[arg(long, short)]
-    quiet: bool,
 }
 
 /// Runs the command line of this process; returns its exit code.
@@ -139,6 +125,7 @@ pub fn main() -> u8 {
     };
     let done = match cli.command {
         Command::Rank(args) => rank(&args),
+        Command::Compare(args) => compare::compare(&args),
         Command::Inspect { files } => inspect(&files),
         Command::Prompts(args) => prompts::prompts(&args),
         Command::Bench(args) => bench::bench(&args),
@@ -166,7 +153,7 @@ fn zoo(args: Vec<std::ffi::OsString>) -> Result<u8> {
 
 fn rank(args: &Rank) -> Result<u8> {
     let parameters = Parameters {
-        seed: args.seed,
+        seed: args.output.seed,
         max_samples: args.max_samples,
         own_responses: args.own_responses,
         max_new_tokens: args.max_new_tokens,
@@ -181,12 +168,15 @@ fn rank(args: &Rank) -> Result<u8> {
         say("error", &e);
         return Ok(2);
     }
-    let outputs = [&args.out_json, &args.csv, &args.html, &args.svg];
-    outputs.into_iter().flatten().try_for_each(|p| writable(p))?;
+    args.output.check()?;
 
     let mut problems = vec![];
-    let (mut candidates, written) = open(&args.candidates, &mut problems);
-    let encoder = crate::job::take_encoder(&mut candidates, &mut problems);
+    let weighed = !args.suspects.is_empty();
+    let (mut candidates, written) = open(&args.candidates, weighed, &mut problems);
+    let weights = compare::weights(&args.suspects, &mut problems);
+    // Beside weights an encoder is a candidate like any other.
+    let encoder =
+        if weighed { None } else { crate::job::take_encoder(&mut candidates, &mut problems) };
     let mut given = texts::Given::default();
     let mut texts = given.groups("candidate responses", None, &written, &mut problems);
     crate::job::tell_apart(&candidates, &mut texts);
@@ -217,78 +207,25 @@ fn rank(args: &Rank) -> Result<u8> {
         "no usable candidate",
         "see the problems above",
     )?;
-    usable(suspects.is_empty(), "no usable sample", "see the problems above")?;
+    usable(
+        suspects.is_empty() && weights.is_empty(),
+        "no usable sample",
+        "see the problems above",
+    )?;
 
-    let known = problems.len();
     let job = Job {
         candidates,
         encoder,
         texts,
         labelled,
         suspects,
+        weights,
         notes: given.notes,
         sources: given.sources,
         problems,
         parameters,
     };
-    let mut bar = Bar::new(!args.quiet && std::io::stderr().is_terminal());
-    let reports = crate::job::run(&job, &mut |p| bar.show(p));
-    bar.clear();
-    let reports = reports?;
-    let mut said: Vec<&Error> = vec![];
-    for p in reports.iter().flat_map(|r| r.problems.iter().skip(known)) {
-        if !said.contains(&p) {
-            say("problem", p);
-            said.push(p);
-        }
-    }
-
-    // The answer first: a full disk must not cost the user the run.
-    print(&if args.json { json::write_all(&reports)? } else { text::write_all(&reports) })?;
-    for (i, report) in reports.iter().enumerate() {
-        write_files(args, report, (reports.len() > 1).then_some(i + 1))?;
-    }
-    let answers: Vec<Answer> = reports.iter().map(|r| r.verdict.answer).collect();
-    Ok(if answers.iter().all(|a| *a == Answer::Attributed) {
-        0
-    } else if answers.iter().all(|a| *a == Answer::NoneOfThese) {
-        4
-    } else {
-        3
-    })
-}
-
-/// Writes the files asked for; of several suspects each gets its `number` before the ending.
-fn write_files(args: &Rank, report: &Report, number: Option<usize>) -> Result<()> {
-    type Write = fn(&Report) -> Result<String>;
-    let forms: [(&Option<PathBuf>, Write); 4] = [
-        (&args.out_json, json::write),
-        (&args.csv, csv::write),
-        (&args.html, |r| Ok(html::write(r))),
-        (&args.svg, chart::svg_file),
-    ];
-    let mut first = Ok(());
-    for (path, form) in forms {
-        let Some(path) = path else { continue };
-        let path = &match number {
-            Some(n) => numbered(path, n),
-            None => path.clone(),
-        };
-        let written = form(report)
-            .and_then(|content| std::fs::write(path, content).map_err(|e| cannot_write(path, &e)));
-        // The other files are still wanted; the first error decides the exit code.
-        if let Err(e) = written {
-            if first.is_ok() { first = Err(e) } else { say("error", &e) }
-        }
-    }
-    first
-}
-
-/// `a/report.html` becomes `a/report-2.html`.
-fn numbered(path: &Path, n: usize) -> PathBuf {
-    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-    let ending = path.extension().map_or(String::new(), |e| format!(".{}", e.to_string_lossy()));
-    path.with_file_name(format!("{stem}-{n}{ending}"))
+    compare::finish(&job, &args.output)
 }
 
 fn cannot_write(path: &Path, e: &std::io::Error) -> Error {
@@ -297,20 +234,9 @@ fn cannot_write(path: &Path, e: &std::io::Error) -> Error {
         .hint("check that the folder exists and may be written")
 }
 
-/// Refuses an output path that cannot work before the long run rather than after it.
-fn writable(path: &Path) -> Result<()> {
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    if !folder.is_dir() || path.is_dir() {
-        let e =
-            std::io::Error::other(if path.is_dir() { "it is a folder" } else { "no such folder" });
-        return Err(cannot_write(path, &e));
-    }
-    Ok(())
-}
-
 fn inspect(paths: &[PathBuf]) -> Result<u8> {
     let mut problems = vec![];
-    let (candidates, samples) = open(paths, &mut problems);
+    let (candidates, samples) = open(paths, false, &mut problems);
     let mut out = String::new();
     for c in &candidates {
         match describe(c) {

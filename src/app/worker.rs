@@ -107,6 +107,7 @@ fn answer(message: &JsValue) -> Result<()> {
                 encoder,
                 texts,
                 suspects,
+                weights: vec![],
                 labelled: vec![],
                 notes,
                 sources,

@@ -3,6 +3,7 @@
 use super::config::{Config, Norm, Part, Position, Residual};
 use super::families::{Layout, Place};
 use super::kernels::{self, Matrix, TILE_ROWS};
+use super::locate::Prefix;
 use crate::error::{Error, ErrorKind, Result};
 use crate::formats::{Archive, TensorInfo};
 use candle_core::quantized::GgmlDType;
@@ -134,38 +135,6 @@ pub fn load(archive: &Archive, layout: &Layout, loaded: &mut dyn FnMut(u64)) -> 
     Ok(weights)
 }
 
-/// How names in this file differ from the family's.
-enum Prefix {
-    Add(&'static str),
-    Strip(String),
-}
-
-impl Prefix {
-    /// Files saved from a bare model, or from a model around it, shift all names alike.
-    fn find(archive: &Archive, layout: &Layout) -> Self {
-        let has = |name: &str| archive.tensors.contains_key(&format!("{name}.weight"));
-        let Some(Place { name, .. }) = (layout.place)(Part::Embedding) else {
-            return Prefix::Add("");
-        };
-        for prefix in ["", "transformer.", "model.", "language_model."] {
-            if has(&format!("{prefix}{name}")) {
-                return Prefix::Add(prefix);
-            }
-        }
-        match name.split_once('.') {
-            Some((first, rest)) if has(rest) => Prefix::Strip(format!("{first}.")),
-            _ => Prefix::Add(""),
-        }
-    }
-
-    fn apply(&self, name: &str) -> String {
-        match self {
-            Prefix::Add(prefix) => format!("{prefix}{name}"),
-            Prefix::Strip(prefix) => name.strip_prefix(prefix.as_str()).unwrap_or(name).to_owned(),
-        }
-    }
-}
-
 struct Loader<'a> {
     archive: &'a Archive,
     layout: &'a Layout,
@@ -209,10 +178,8 @@ impl Loader<'_> {
         })
     }
 
-    /// The tensor name of `part` with `suffix`, as this file has it.
     fn name(&self, place: &Place, suffix: &str) -> String {
-        let plain = format!("{}.{suffix}", place.name);
-        if self.archive.tensors.contains_key(&plain) { plain } else { self.prefix.apply(&plain) }
+        self.prefix.name(self.archive, place, suffix)
     }
 
     fn place(&self, part: Part) -> Result<Place> {

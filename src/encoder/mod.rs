@@ -18,6 +18,9 @@ pub(crate) mod samples;
 #[cfg(not(target_arch = "wasm32"))]
 mod tests;
 
+use crate::decoder::Config;
+use crate::decoder::config::Residual;
+use crate::decoder::families::Layout;
 use crate::error::{Error, ErrorKind, Result};
 use crate::formats::{Archive, Metadata};
 use candle_core::Var;
@@ -40,6 +43,30 @@ pub fn is_encoder(archive: &Archive) -> bool {
         Metadata::HuggingFace { config, .. } => config.get("model_type").and_then(|v| v.as_str()),
     };
     family == Some(FAMILY)
+}
+
+/// An encoder's configuration and the places of its parts in the decoders'
+/// terms, for comparing weights; it is not run by them.
+///
+/// # Errors
+/// As [`Encoder::open`] for the configuration.
+pub fn layout(archive: &Archive) -> Result<Layout> {
+    let sizes = config::sizes(archive).map_err(|e| e.in_file(&archive.label))?;
+    let gguf = matches!(archive.metadata, Metadata::Gguf(_));
+    let mut config = Config::plain(
+        FAMILY,
+        [sizes.vocab, sizes.hidden],
+        sizes.hidden,
+        sizes.layers,
+        sizes.heads,
+        sizes.intermediate,
+        sizes.positions,
+    );
+    config.residual = Residual::PostNorm;
+    config.embedding_norm = true;
+    config.final_norm = false;
+    config.activation = sizes.activation;
+    Ok(Layout { config, tied: true, place: Box::new(move |part| weights::place(gguf, part)) })
 }
 
 /// A text as the encoder reads it: `[CLS] text [SEP]`, or `[CLS] first [SEP] second [SEP]`.

@@ -6,6 +6,7 @@
 
 use super::Sequence;
 use crate::error::{Error, ErrorKind, Result};
+use crate::formats::archive::missing;
 use crate::formats::{Archive, Metadata, gguf::Meta};
 use serde_json::Value;
 use tokenizers::models::bpe::Vocab;
@@ -48,12 +49,21 @@ impl Vocabulary {
     pub fn open(archive: &Archive) -> Result<Self> {
         let pieces = match &archive.metadata {
             Metadata::Gguf(meta) => from_gguf(meta)?,
+            Metadata::HuggingFace { tokenizer, .. } if tokenizer.is_empty() => {
+                return Err(missing(&archive.label, "tokenizer.json"));
+            }
             Metadata::HuggingFace { tokenizer, .. } => match tokenizer.trim_ascii_start().first() {
                 Some(b'{') => from_json(tokenizer)?,
                 _ => from_text(tokenizer)?,
             },
         };
         Self::new(pieces)
+    }
+
+    /// The piece of each id as it is spelt in the vocabulary; `None` for ids without one.
+    pub fn spellings(&self) -> Vec<Option<Vec<u8>>> {
+        let piece = |id: usize| self.inner.id_to_token(id as u32).map(String::into_bytes);
+        (0..self.len).map(piece).collect()
     }
 
     fn new(p: Pieces) -> Result<Self> {

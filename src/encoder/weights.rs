@@ -2,14 +2,14 @@
 
 use super::config::Sizes;
 use super::forward::{Layer, Linear, Network, Norm};
-use crate::decoder::kernels::Matrix;
+use crate::decoder::config::Part;
+use crate::decoder::families::Place;
 use crate::error::{Error, ErrorKind, Result};
 use crate::formats::{Archive, Metadata};
-use candle_core::{CpuStorage, Device, Tensor};
-use std::borrow::Cow;
+use candle_core::{Device, Tensor};
 
-/// Bytes read and unpacked at a time.
-const PIECE: usize = 4 << 20;
+/// Values read and unpacked at a time.
+const PIECE: usize = 1 << 20;
 
 /// The parts of a layer: as Hugging Face and as GGUF call them.
 const QUERY: [&str; 2] = ["attention.self.query", "attn_q"];
@@ -26,6 +26,31 @@ const WORDS: [&str; 2] = ["embeddings.word_embeddings", "token_embd"];
 const POSITIONS: [&str; 2] = ["embeddings.position_embeddings", "position_embd"];
 const TYPES: [&str; 2] = ["embeddings.token_type_embeddings", "token_types"];
 const EMBEDDING_NORM: [&str; 2] = ["embeddings.LayerNorm", "token_embd_norm"];
+
+/// Where the parts of an encoder lie, under the decoders' names for them: for
+/// comparing weights. Its norms come after what they normalise.
+pub fn place(gguf: bool, part: Part) -> Option<Place> {
+    let own = |names: [&str; 2]| Place::whole(names[usize::from(gguf)]);
+    let (i, names) = match part {
+        Part::Embedding => return own(WORDS),
+        Part::Positions => return own(POSITIONS),
+        Part::EmbeddingNorm => return own(EMBEDDING_NORM),
+        Part::Query(i) => (i, QUERY),
+        Part::Key(i) => (i, KEY),
+        Part::Value(i) => (i, VALUE),
+        Part::Output(i) => (i, OUTPUT),
+        Part::AttentionNorm(i) => (i, ATTENTION_NORM),
+        Part::Up(i) => (i, UP),
+        Part::Down(i) => (i, DOWN),
+        Part::MlpNorm(i) => (i, NORM),
+        _ => return None,
+    };
+    Place::whole(in_layer(gguf, i, names))
+}
+
+fn in_layer(gguf: bool, i: usize, names: [&str; 2]) -> String {
+    if gguf { format!("blk.{i}.{}", names[1]) } else { format!("encoder.layer.{i}.{}", names[0]) }
+}
 
 /// Reads the weights that `sizes` asks for.
 ///
@@ -44,13 +69,7 @@ pub fn load(archive: &Archive, sizes: Sizes) -> Result<Network> {
         l.tensor(&l.name(TYPES, "weight"), &[sizes.types, h])?
     };
     let layer = |i: usize| {
-        let at = |part: [&str; 2]| {
-            if gguf {
-                format!("blk.{i}.{}", part[1])
-            } else {
-                format!("encoder.layer.{i}.{}", part[0])
-            }
-        };
+        let at = |part: [&str; 2]| in_layer(gguf, i, part);
         Ok(Layer {
             query: l.linear(&at(QUERY), h, h)?,
             key: l.linear(&at(KEY), h, h)?,
@@ -110,36 +129,23 @@ impl Loader<'_> {
     fn tensor(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
         let name = format!("{}{name}", self.prefix);
         let info = self.archive.info(&name)?;
-        let named = |kind, what: String| Error::new(kind, format!("tensor \"{name}\" {what}"));
         if info.shape != shape {
-            return Err(named(
+            return Err(Error::new(
                 ErrorKind::Mismatch,
-                format!("is {:?}, but the configuration needs {shape:?}", info.shape),
+                format!(
+                    "tensor \"{name}\" is {:?}, but the configuration needs {shape:?}",
+                    info.shape
+                ),
             )
             .hint("the configuration and the weights are of different models"));
         }
-        let cols = shape.last().copied().unwrap_or(0);
-        let total: usize = shape.iter().product();
-        let row = Matrix::row_bytes(cols, info.dtype).filter(|b| *b > 0);
-        let row = row.ok_or_else(|| named(ErrorKind::Corrupt, "has no whole blocks".into()))?;
-        let (rows, step) = (total / cols, (PIECE / row).max(1));
-        let mut values = Vec::with_capacity(total);
+        // A vector is one row; pieces keep what is read from being in memory twice.
+        let rows = shape[..shape.len() - 1].iter().product::<usize>();
+        let cols = shape.last().copied().unwrap_or(1);
+        let step = (PIECE / cols.max(1)).max(1);
+        let mut values = Vec::with_capacity(rows * cols);
         for from in (0..rows).step_by(step) {
-            let n = step.min(rows - from);
-            let bytes = self.archive.read(info, (from * row) as u64, n * row)?;
-            // Block types are read in place, so their bytes must be aligned.
-            let mut aligned = vec![0_u64; bytes.len().div_ceil(8)];
-            bytemuck::cast_slice_mut::<u64, u8>(&mut aligned)[..bytes.len()]
-                .copy_from_slice(&bytes);
-            let bytes = &bytemuck::cast_slice::<u64, u8>(&aligned)[..bytes.len()];
-            match info.dtype.from_data(Cow::Borrowed(bytes)).dequantize(n * cols)? {
-                CpuStorage::F32(piece) => values.extend(piece),
-                _ => return Err(named(ErrorKind::Internal, "did not unpack to f32".into())),
-            }
-        }
-        if values.iter().any(|v| !v.is_finite()) {
-            return Err(named(ErrorKind::NotFinite, "has a weight that is NaN or infinite".into())
-                .hint("the file is damaged or the training of this model diverged"));
+            values.extend(self.archive.floats(&name, from..rows.min(from + step))?);
         }
         Ok(Tensor::from_vec(values, shape, &Device::Cpu)?)
     }

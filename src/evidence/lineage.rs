@@ -1,7 +1,7 @@
 //! What tests on weights and on queries say of one candidate: p-values under
 //! "the suspect was made independently of it", and what kind of kin it is.
 
-use super::Access;
+use super::{Access, Finding, Standing};
 use serde::{Deserialize, Serialize};
 
 /// How a p-value's null distribution is known.
@@ -170,6 +170,79 @@ pub struct Tree {
     pub joins: Vec<(usize, usize, f64)>,
 }
 
+/// Pairs of independent models on which the weight tests were run without a
+/// false match (DESIGN.md): what remains for error however small a p-value is
+/// comes from them by the rule of succession.
+pub const NEGATIVES: usize = 300;
+
+/// How near the suspect is to this candidate among its kin: cosine of the
+/// weights where they compare.
+fn nearness(lineage: &Lineage) -> f64 {
+    let forensics = lineage.tests.iter().find(|t| t.method == "tensor-forensics");
+    forensics.map_or(0.0, |t| t.statistic)
+}
+
+/// Candidates from the nearest kin to the least like, by `p` first where only
+/// one is kin.
+pub fn order(all: &[Lineage]) -> Vec<&Lineage> {
+    let mut out: Vec<&Lineage> = all.iter().collect();
+    out.sort_by(|a, b| {
+        let p = |l: &Lineage| l.ln_p.unwrap_or(0.0);
+        let kin = b.relation.kin().cmp(&a.relation.kin());
+        let near = || match a.relation.kin() && b.relation.kin() {
+            true => nearness(b).total_cmp(&nearness(a)),
+            false => std::cmp::Ordering::Equal,
+        };
+        kin.then_with(near).then(p(a).total_cmp(&p(b))).then(a.candidate.cmp(&b.candidate))
+    });
+    out
+}
+
+/// The probability that a candidate is kin, given its p-value: at the most what
+/// even prior odds make of the largest Bayes factor that a p-value can stand
+/// for (Sellke, Bayarri and Berger, 2001, "Calibration of p Values for Testing
+/// Precise Null Hypotheses"), and never nearer to 1 than the tests' own error.
+pub fn kinship(ln_p: f64) -> f64 {
+    // −e p ln p, for p below 1/e.
+    let against = if ln_p < -1.0 { libm::exp(1.0 + ln_p + libm::log(-ln_p)) } else { 1.0 };
+    (1.0 / (1.0 + against)).min(1.0 - 1.0 / (NEGATIVES as f64 + 2.0))
+}
+
+/// The descent from all candidates as one finding; `None` where no test applied.
+pub fn finding(all: &[Lineage]) -> Option<Finding> {
+    let access = all.iter().flat_map(|l| &l.tests).filter(|t| t.ln_p.is_some());
+    let access = access.map(|t| t.access).max()?;
+    let standings = order(all).into_iter().filter(|l| l.ln_p.is_some()).map(|l| {
+        let ln_p = l.ln_p.unwrap_or(0.0);
+        // Zero and not minus zero for p = 1.
+        let score = (-ln_p / std::f64::consts::LN_10).max(0.0);
+        let probability = kinship(ln_p);
+        Standing {
+            candidate: l.candidate,
+            score,
+            score_interval: (score, score),
+            probability,
+            probability_interval: (probability, probability),
+            votes: None,
+        }
+    });
+    Some(Finding {
+        method: DESCENT.into(),
+        about: format!(
+            "−log₁₀ of the p-value of \"made independently of this candidate\", corrected for the number of tests and candidates. The probability is that of any kinship with the candidate: at the most what even prior odds and the p-value allow (Sellke, Bayarri and Berger, 2001). Several candidates may be kin at once. No false match was seen among {NEGATIVES} pairs of independent models."
+        ),
+        access,
+        baseline: false,
+        standings: standings.collect(),
+        none: None,
+        warnings: vec![],
+        error: 1.0 / (NEGATIVES as f64 + 2.0),
+    })
+}
+
+/// Name of the finding that weights and queries come to.
+pub const DESCENT: &str = "descent";
+
 /// Corrects the p-values of several candidates so that the chance of even one
 /// false match stays below the level (Holm, 1979, "A simple sequentially
 /// rejective multiple test procedure"). Natural logarithms in and out.
@@ -218,6 +291,56 @@ mod tests {
         }
         assert_eq!(holm(&[Some(-0.1), Some(-0.1)]), [Some(0.0), Some(0.0)]);
         assert!(holm(&[]).is_empty());
+    }
+
+    fn lineage(candidate: usize, relation: Relation, ln_p: f64, cosine: f64) -> Lineage {
+        let forensics = Test {
+            method: "tensor-forensics".into(),
+            about: String::new(),
+            access: Access::Weights,
+            statistic: cosine,
+            ln_p: None,
+            basis: Basis::Descriptive,
+            null: None,
+            map: None,
+            notes: vec![],
+        };
+        let test = Test { method: "t".into(), ln_p: Some(ln_p), ..forensics.clone() };
+        let tests = vec![test, forensics];
+        Lineage {
+            candidate,
+            relation,
+            why: String::new(),
+            ln_p: Some(ln_p),
+            tests,
+            context: vec![],
+        }
+    }
+
+    #[test]
+    fn the_nearest_kin_comes_first_and_strangers_last() {
+        let all = [
+            lineage(0, Relation::Independent, -1.0, 0.1),
+            lineage(1, Relation::FineTune, -900.0, 0.98),
+            lineage(2, Relation::FineTune, -700.0, 0.999),
+            lineage(3, Relation::Independent, -2.0, 0.05),
+        ];
+        let order: Vec<usize> = order(&all).iter().map(|l| l.candidate).collect();
+        assert_eq!(order, [2, 1, 3, 0]);
+        let finding = finding(&all).unwrap();
+        assert_eq!(finding.access, Access::Weights);
+        assert_eq!(finding.standings[0].candidate, 2);
+        assert!(finding.standings[0].probability > 0.99);
+        assert!(finding.standings[2].probability < 0.7);
+        assert!(super::finding(&[]).is_none());
+    }
+
+    #[test]
+    fn a_p_value_of_one_twentieth_is_weak() {
+        // Sellke and others, section 4: at p = 0.05 the null keeps 0.289.
+        assert!((1.0 - kinship(libm::log(0.05)) - 0.289).abs() < 5e-4);
+        assert_eq!(kinship(0.0), 0.5);
+        assert!(kinship(-1e6) < 0.997);
     }
 
     #[test]

@@ -5,10 +5,12 @@ mod combined;
 pub mod fused;
 pub mod lineage;
 pub mod matching;
+pub mod null;
 mod opening;
 mod perplexity;
 pub mod stats;
 pub mod text;
+pub mod weights;
 
 pub use combined::ERROR;
 

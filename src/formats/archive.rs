@@ -4,8 +4,11 @@ use super::sniff::{self, Kind};
 use super::{CandidateFiles, gguf, safetensors, shards};
 use crate::error::{Error, ErrorKind, Result};
 use crate::source::{SharedSource, read_vec};
+use candle_core::CpuStorage;
 use candle_core::quantized::GgmlDType;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 /// Where one tensor lies and what it holds.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,7 +34,7 @@ pub enum Metadata {
     HuggingFace {
         /// Parsed config.json.
         config: serde_json::Value,
-        /// tokenizer.json or vocab.txt as read.
+        /// tokenizer.json or vocab.txt as read; empty where there is none.
         tokenizer: Vec<u8>,
     },
 }
@@ -111,6 +114,42 @@ impl Archive {
         }
         read_vec(source.as_ref(), info.offset + from, len)
     }
+
+    /// Rows `rows` of tensor `name` as floats, row after row. A row is the last
+    /// dimension; a vector is one row.
+    ///
+    /// # Errors
+    /// As [`Archive::info`] and [`Archive::read`]; [`ErrorKind::NotFinite`]
+    /// where a value is NaN or infinite.
+    pub fn floats(&self, name: &str, rows: Range<usize>) -> Result<Vec<f32>> {
+        let info = self.info(name)?;
+        let wrong = |kind, what: &str| {
+            Error::new(kind, format!("tensor \"{name}\" {what}")).in_file(&self.label)
+        };
+        let cols = info.shape.last().copied().unwrap_or(1);
+        let row = row_bytes(cols, info.dtype)
+            .filter(|b| *b > 0)
+            .ok_or_else(|| wrong(ErrorKind::Corrupt, "has no whole blocks in a row"))?;
+        let bytes = self.read(info, (rows.start * row) as u64, rows.len() * row)?;
+        // Block types are read in place, so their bytes must be aligned.
+        let mut aligned = vec![0_u64; bytes.len().div_ceil(8)];
+        let held = &mut bytemuck::cast_slice_mut::<u64, u8>(&mut aligned)[..bytes.len()];
+        held.copy_from_slice(&bytes);
+        drop(bytes);
+        match info.dtype.from_data(Cow::Borrowed(held)).dequantize(rows.len() * cols)? {
+            CpuStorage::F32(values) if values.iter().all(|v| v.is_finite()) => Ok(values),
+            CpuStorage::F32(_) => {
+                Err(wrong(ErrorKind::NotFinite, "has a weight that is NaN or infinite")
+                    .hint("the file is damaged or the training of this model diverged"))
+            }
+            _ => Err(wrong(ErrorKind::Internal, "did not unpack to f32")),
+        }
+    }
+}
+
+/// Bytes of one row of `cols` values as stored; `None` where it is no whole number of blocks.
+pub fn row_bytes(cols: usize, dtype: GgmlDType) -> Option<usize> {
+    cols.is_multiple_of(dtype.block_size()).then(|| cols / dtype.block_size() * dtype.type_size())
 }
 
 /// A candidate's files by what they are.
@@ -194,7 +233,11 @@ impl Parts {
         let encoder = config.get("model_type").is_some_and(|t| t == "bert");
         let plain = encoder && self.tokenizer.is_empty() && !self.vocabulary.is_empty();
         let tokenizer = if plain { &self.vocabulary } else { &self.tokenizer };
-        let mut tokenizer = read_all(one(tokenizer, label, "tokenizer.json")?)?;
+        // Weights can be compared without one; whoever needs it says that it is missing.
+        let mut tokenizer = match tokenizer.is_empty() {
+            true => vec![],
+            false => read_all(one(tokenizer, label, "tokenizer.json")?)?,
+        };
         if tokenizer.len() != without_mark(&tokenizer).len() {
             tokenizer.drain(..3);
         }
@@ -221,7 +264,7 @@ fn one<'a>(list: &'a [SharedSource], label: &str, what: &str) -> Result<&'a Shar
 }
 
 /// The error for a candidate without one of its parts.
-pub(super) fn missing(label: &str, what: &str) -> Error {
+pub fn missing(label: &str, what: &str) -> Error {
     Error::new(ErrorKind::Missing, format!("{label} needs {what}"))
         .hint("add it from the same model folder or page")
 }

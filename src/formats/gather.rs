@@ -20,12 +20,25 @@ pub struct CandidateFiles {
 pub struct Gathered {
     /// Complete candidates, whose headers can be read.
     pub candidates: Vec<CandidateFiles>,
+    /// Models that lack a tokenizer and nothing else, each with the problem
+    /// that says so, which is among `problems`, too: enough to compare weights.
+    pub bare: Vec<(CandidateFiles, Error)>,
     /// Files that hold text samples.
     pub samples: Vec<SharedSource>,
     /// One error per file or group that cannot be used, e.g. "needs tokenizer.json".
     pub problems: Vec<Error>,
     /// Names of files that belong to a model folder and are not needed.
     pub ignored: Vec<String>,
+}
+
+impl Gathered {
+    /// Counts models without a tokenizer as candidates: for comparing weights.
+    pub fn admit_bare(&mut self) {
+        for (files, problem) in std::mem::take(&mut self.bare) {
+            self.problems.retain(|p| *p != problem);
+            self.candidates.push(files);
+        }
+    }
 }
 
 /// The files of one folder, by what they are.
@@ -195,7 +208,12 @@ fn candidate(path: &str, mut folder: Folder, labels: &mut BTreeSet<String>, out:
     if absent.is_empty() {
         admit(CandidateFiles { label, files: folder.parts }, out);
     } else {
-        out.problems.push(missing(&label, &absent.join(" and ")));
+        let problem = missing(&label, &absent.join(" and "));
+        let candidate = CandidateFiles { label, files: folder.parts };
+        if absent == ["tokenizer.json"] && Archive::open(&candidate).is_ok() {
+            out.bare.push((candidate, problem.clone()));
+        }
+        out.problems.push(problem);
     }
 }
 

@@ -1,20 +1,26 @@
 //! One run: candidates and samples in, a [`Report`] out.
 
+mod members;
 mod observe;
+mod suspects;
 mod texts;
 
+use crate::anatomy::Anatomy;
 use crate::encoder::is_encoder;
 use crate::error::{Error, ErrorKind, Result, within};
+use crate::evidence::lineage::{self, Lineage};
 use crate::evidence::text::training::Training;
 use crate::evidence::text::{Knowledge, Representation, finding};
-use crate::evidence::{CandidateScores, METHODS, Observations, TextEvidence, matching};
+use crate::evidence::{Finding, METHODS, Observations, TextEvidence, matching, weights};
 use crate::formats::{Archive, CandidateFiles};
 use crate::report::{Candidate, Input, Matching, Report, SCHEMA, SampleResult};
 use crate::responses::Group;
 use crate::samples::{Note, Sample};
 use crate::source::{SharedSource, sha256};
 use crate::verdict;
+use members::Member;
 use observe::Observed;
+use suspects::Suspect;
 
 /// Everything a user can set.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -94,6 +100,9 @@ pub struct Job {
     pub labelled: Vec<(String, Group)>,
     /// The suspects, each with its samples, blank ones among them.
     pub suspects: Vec<Group>,
+    /// Suspects whose weights are at hand. One of the same name among
+    /// `suspects`, or the only one there beside the only one here, is the same model.
+    pub weights: Vec<CandidateFiles>,
     /// What was set aside or repaired in the files of samples.
     pub notes: Vec<Note>,
     /// The files that responses came from with their role, for the report's hashes.
@@ -163,21 +172,29 @@ pub struct Progress {
 pub fn run(job: &Job, progress: &mut dyn FnMut(&Progress)) -> Result<Vec<Report>> {
     job.parameters.check()?;
     let mut problems = job.problems.clone();
-    let suspects = usable(job, &mut problems)?;
+    let suspects = suspects::usable(job, &mut problems)?;
     if job.candidates.is_empty() && job.texts.is_empty() {
         return Err(Error::new(ErrorKind::Missing, "there are no candidate models")
             .hint("add at least one model: a GGUF file, a folder with safetensors, or responses of candidates"));
     }
     // All suspects at once, so that each model is loaded as seldom as for one.
     let samples: Vec<Sample> = suspects.iter().flat_map(|s| s.scored.iter().cloned()).collect();
-    let observed = observe::all(
-        &job.candidates,
-        &samples,
-        &texts::parameters(job, &samples),
-        &mut problems,
-        progress,
-    );
-    if observed.is_empty() && job.texts.is_empty() {
+    let observed = match samples.is_empty() {
+        true => vec![],
+        false => observe::all(
+            &job.candidates,
+            &samples,
+            &texts::parameters(job, &samples),
+            &mut problems,
+            progress,
+        ),
+    };
+    let opened = match job.weights.is_empty() {
+        true => vec![],
+        false => members::open(&job.candidates, &mut problems),
+    };
+    let members = members::members(job, &observed, &opened);
+    if members.is_empty() {
         let why = problems.last().map_or_else(String::new, |e| format!(": {e}"));
         return Err(Error::new(
             ErrorKind::Missing,
@@ -186,63 +203,82 @@ pub fn run(job: &Job, progress: &mut dyn FnMut(&Progress)) -> Result<Vec<Report>
         .hint("see the problems listed for each file"));
     }
     let mut notes = job.notes.clone();
+    let written: Vec<&Group> = suspects.iter().filter_map(|s| s.group).collect();
     let texts =
-        texts::compare(job, &observed, &samples, &suspects, &mut notes, &mut problems, progress);
+        texts::compare(job, &observed, &samples, &written, &mut notes, &mut problems, progress);
+    let mut texts = texts.into_iter();
+    let (places, anatomies): (Vec<usize>, Vec<Anatomy>) = opened.into_iter().unzip();
+    let mut lineages = vec![];
+    for suspect in &suspects {
+        lineages.push(match suspect.weights {
+            Some(files) => {
+                descent(job, files, &places, &anatomies, &members, &mut problems, progress)
+            }
+            None => vec![],
+        });
+    }
     let mut inputs = vec![];
     let sources = job.sources.iter().map(|(role, s)| (role.as_str(), s));
-    let models = observed
-        .iter()
-        .flat_map(|o| job.candidates[o.index].files.iter().map(|s| ("candidate", s)));
+    let models = members.iter().filter_map(|m| m.index);
+    let models = models.flat_map(|i| job.candidates[i].files.iter().map(|s| ("candidate", s)));
+    let own = job.weights.iter().flat_map(|w| w.files.iter().map(|s| ("suspect", s)));
     let encoder = job.encoder.iter().flat_map(|e| e.files.iter().map(|s| ("encoder", s)));
-    for (role, source) in models.chain(encoder).chain(sources) {
+    for (role, source) in models.chain(own).chain(encoder).chain(sources) {
         match input(role, source, progress) {
             Ok(input) => inputs.push(input),
             Err(e) => problems.push(e),
         }
     }
-    let common = Common { job, observed, inputs, notes, problems };
+    let common = Common { job, observed, members, inputs, notes, problems };
     let mut at = 0;
     let mut reports = vec![];
-    for (suspect, texts) in suspects.iter().zip(&texts) {
-        reports.push(common.report(suspect, at, texts));
+    for (suspect, lineage) in suspects.iter().zip(lineages) {
+        let texts = suspect.group.and_then(|_| texts.next()).unwrap_or_default();
+        reports.push(common.report(suspect, at, &texts, lineage));
         at += suspect.scored.len();
     }
     match_up(&mut reports);
     Ok(reports)
 }
 
-/// A suspect with something to go by.
-struct Suspect<'a> {
-    group: &'a Group,
-    /// The samples that the models score.
-    scored: Vec<Sample>,
-}
-
-fn usable<'a>(job: &'a Job, problems: &mut Vec<Error>) -> Result<Vec<Suspect<'a>>> {
-    let mut suspects = vec![];
-    for group in &job.suspects {
-        let written: Vec<Sample> =
-            group.samples.iter().filter(|s| !s.response.trim().is_empty()).cloned().collect();
-        if written.is_empty() {
-            problems.push(
-                Error::new(ErrorKind::Samples, "all its responses are empty")
-                    .in_file(&group.label)
-                    .hint("ask it again; without text there is nothing to go by"),
-            );
-        } else {
-            let scored = spread(&written, job.parameters.max_samples);
-            suspects.push(Suspect { group, scored });
+/// What the weights say of a suspect's descent from each candidate with weights.
+fn descent(
+    job: &Job,
+    files: &CandidateFiles,
+    places: &[usize],
+    candidates: &[Anatomy],
+    members: &[Member],
+    problems: &mut Vec<Error>,
+    progress: &mut dyn FnMut(&Progress),
+) -> Vec<Lineage> {
+    let suspect = match Anatomy::open(files) {
+        Ok(suspect) => suspect,
+        Err(e) => {
+            problems.push(e.in_file(&files.label));
+            return vec![];
         }
-    }
-    if suspects.is_empty() {
-        return Err(Error::new(ErrorKind::Samples, "there are no samples to score")
-            .hint("add a file of the suspect's responses, or paste some"));
-    }
-    Ok(suspects)
+    };
+    let mut tell = |stage: &str, done: usize, total: usize| {
+        progress(&Progress {
+            stage: format!("Comparing weights with {stage}"),
+            done: done as u64,
+            total: total as u64,
+            unit: "steps".into(),
+        });
+    };
+    let mut out = weights::compare(&suspect, candidates, job.parameters.seed, problems, &mut tell);
+    // From the place among those opened to that among all candidates.
+    out.retain_mut(|l| {
+        let index = places.get(l.candidate).copied();
+        let at = members.iter().position(|m| m.index.is_some() && m.index == index);
+        l.candidate = at.unwrap_or_default();
+        at.is_some()
+    });
+    out
 }
 
 /// At most `n` of `samples`, evenly spread and in order.
-fn spread(samples: &[Sample], n: usize) -> Vec<Sample> {
+pub(crate) fn spread(samples: &[Sample], n: usize) -> Vec<Sample> {
     let n = n.min(samples.len());
     (0..n).map(|i| samples[i * samples.len() / n].clone()).collect()
 }
@@ -259,6 +295,7 @@ fn input(role: &str, source: &SharedSource, progress: &mut dyn FnMut(&Progress))
 struct Common<'a> {
     job: &'a Job,
     observed: Vec<Observed>,
+    members: Vec<Member>,
     inputs: Vec<Input>,
     notes: Vec<Note>,
     problems: Vec<Error>,
@@ -266,29 +303,19 @@ struct Common<'a> {
 
 impl Common<'_> {
     /// The report on `suspect`, whose samples stand from `at` on.
-    fn report(&self, suspect: &Suspect<'_>, at: usize, texts: &[TextEvidence]) -> Report {
+    fn report(
+        &self,
+        suspect: &Suspect<'_>,
+        at: usize,
+        texts: &[TextEvidence],
+        lineage: Vec<Lineage>,
+    ) -> Report {
         let job = self.job;
         let mut problems = self.problems.clone();
-        let known = |g: &Group| Candidate {
-            label: g.label.clone(),
-            family: "responses".into(),
-            responses: g.samples.len(),
-            ..Candidate::default()
-        };
-        let candidates: Vec<Candidate> = self
-            .observed
-            .iter()
-            .map(|o| o.about.clone())
-            .chain(job.texts.iter().map(known))
-            .collect();
+        let candidates: Vec<Candidate> = self.members.iter().map(|m| m.about.clone()).collect();
         let labels: Vec<String> = candidates.iter().map(|c| c.label.clone()).collect();
         let samples = &suspect.scored;
-        let own = |o: &Observed| CandidateScores {
-            suspect: o.scores.suspect.get(at..at + samples.len()).unwrap_or_default().to_vec(),
-            own: o.scores.own.clone(),
-        };
-        let mut scores: Vec<CandidateScores> = self.observed.iter().map(own).collect();
-        scores.resize(candidates.len(), CandidateScores::default());
+        let scores = members::scores(&self.members, &self.observed, at..at + samples.len());
         let seen = Observations {
             candidates: &labels,
             samples,
@@ -297,7 +324,7 @@ impl Common<'_> {
             bootstrap: job.parameters.bootstrap,
             texts,
         };
-        let mut findings = vec![];
+        let mut findings: Vec<Finding> = lineage::finding(&lineage).into_iter().collect();
         for method in METHODS.iter().filter(|m| m.applies(&seen)) {
             match method.weigh(&seen) {
                 Ok(finding) => findings.push(finding),
@@ -315,12 +342,12 @@ impl Common<'_> {
         Report {
             schema: SCHEMA.into(),
             version: env!("CARGO_PKG_VERSION").into(),
-            suspect: suspect.group.label.clone(),
+            suspect: suspect.label.clone(),
             parameters: job.parameters.clone(),
             inputs: self.inputs.clone(),
             candidates,
-            verdict: verdict::verdict(&labels, &findings, &seen),
-            levels: scores.iter().map(CandidateScores::levels).collect(),
+            verdict: verdict::verdict(&labels, &findings, &lineage, &seen),
+            levels: scores.iter().map(crate::evidence::CandidateScores::levels).collect(),
             samples: samples
                 .iter()
                 .enumerate()
@@ -331,11 +358,11 @@ impl Common<'_> {
                 .collect(),
             findings,
             matching: None,
-            lineage: vec![],
             tree: None,
             notes: self.notes.clone(),
             problems,
-            limits: verdict::LIMITS.iter().map(|s| (*s).into()).collect(),
+            limits: verdict::limits(!lineage.is_empty(), !samples.is_empty()),
+            lineage,
         }
     }
 }

@@ -5,6 +5,7 @@
 //! writes and scores what is there by then; on the way back up it scores what
 //! those after it wrote.
 
+use super::members::described;
 use super::{Parameters, Progress};
 use crate::decoder::{Model, Sampling};
 use crate::error::{Error, ErrorKind, Result};
@@ -122,19 +123,7 @@ impl Worker {
         Tokenizer::open(&archive)?.check_fits(config.vocab)?;
         Ok(Self {
             index,
-            about: Candidate {
-                label: files.label.clone(),
-                family: config.family.into(),
-                weights: archive
-                    .tensors
-                    .values()
-                    .map(|t| t.shape.iter().product::<usize>() as u64)
-                    .sum(),
-                dtypes: dtypes(&archive),
-                vocab: config.vocab,
-                context: config.context,
-                responses: 0,
-            },
+            about: described(&files.label, &archive, config.family, config.vocab, config.context),
             archive,
             own: vec![],
             asked: vec![],
@@ -142,20 +131,6 @@ impl Worker {
             others: vec![vec![]; candidates],
         })
     }
-}
-
-/// The element types of the tensors, the one with the most bytes first.
-fn dtypes(archive: &Archive) -> String {
-    let mut bytes: Vec<(String, usize)> = vec![];
-    for tensor in archive.tensors.values() {
-        let name = format!("{:?}", tensor.dtype);
-        match bytes.iter_mut().find(|(n, _)| *n == name) {
-            Some((_, sum)) => *sum += tensor.bytes,
-            None => bytes.push((name, tensor.bytes)),
-        }
-    }
-    bytes.sort_by_key(|(_, n)| std::cmp::Reverse(*n));
-    bytes.into_iter().map(|(name, _)| name).collect::<Vec<_>>().join(", ")
 }
 
 /// What is the same for all candidates, and how far the work is.

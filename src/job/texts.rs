@@ -2,7 +2,7 @@
 //! text method's table for every suspect.
 
 use super::observe::Observed;
-use super::{Job, Parameters, Progress, Suspect};
+use super::{Job, Parameters, Progress};
 use crate::encoder::Encoder;
 use crate::error::Error;
 use crate::evidence::TextEvidence;
@@ -30,13 +30,13 @@ pub fn compare(
     job: &Job,
     observed: &[Observed],
     samples: &[Sample],
-    suspects: &[Suspect<'_>],
+    suspects: &[&Group],
     notes: &mut Vec<Note>,
     problems: &mut Vec<Error>,
     progress: &mut dyn FnMut(&Progress),
 ) -> Vec<Vec<TextEvidence>> {
     let mut out = vec![vec![]; suspects.len()];
-    if observed.len() + job.texts.len() < 2 {
+    if observed.len() + job.texts.len() < 2 || suspects.is_empty() {
         return out;
     }
     let corpus = corpus(job, observed, samples, suspects, notes, problems);
@@ -82,7 +82,7 @@ fn corpus(
     job: &Job,
     observed: &[Observed],
     samples: &[Sample],
-    suspects: &[Suspect<'_>],
+    suspects: &[&Group],
     notes: &mut Vec<Note>,
     problems: &mut Vec<Error>,
 ) -> Corpus {
@@ -118,7 +118,7 @@ fn corpus(
         }
     }
     let first = groups.len();
-    groups.extend(suspects.iter().map(|s| s.group.clone()));
+    groups.extend(suspects.iter().map(|s| (*s).clone()));
     let (responses, thinned) = Responses::new(&groups).thinned(MAX_COLUMNS);
     notes.extend(thinned);
     let everyone: Vec<usize> = (0..bases).collect();

@@ -13,6 +13,7 @@ mod pre;
 mod spm;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::formats::archive::missing;
 use crate::formats::{Archive, Metadata};
 pub use gguf::GgufVocab;
 use serde_json::Value;
@@ -84,6 +85,9 @@ impl Tokenizer {
     /// [`ErrorKind::Corrupt`] or [`ErrorKind::Unsupported`], with the reason.
     pub fn open(archive: &Archive) -> Result<Self> {
         match &archive.metadata {
+            Metadata::HuggingFace { tokenizer, .. } if tokenizer.is_empty() => {
+                Err(missing(&archive.label, "tokenizer.json"))
+            }
             Metadata::HuggingFace { config, tokenizer } => Self::from_json(tokenizer, config),
             Metadata::Gguf(meta) => GgufVocab::of(meta).and_then(|v| Self::from_gguf(&v)),
         }
@@ -283,6 +287,11 @@ impl Tokenizer {
                 (text, _) => Some(bytes::Alphabet::Metaspace.bytes(text)),
             },
         }
+    }
+
+    /// What each id adds to a text, in bytes; `None` for markup and unused ids.
+    pub fn spellings(&self) -> Vec<Option<Vec<u8>>> {
+        (0..self.vocab as u32).map(|id| self.bytes(id)).collect()
     }
 
     /// Whether `token` ends a response.

@@ -80,7 +80,7 @@ pub fn bench(args: &Bench) -> Result<u8> {
     let mut suite = Suite::new(bases, suspects, &texts::truth(&args.truth)?)?;
     if let Some(path) = &args.encoder {
         let mut faults = vec![];
-        let (mut models, _) = super::open(std::slice::from_ref(path), &mut faults);
+        let (mut models, _) = super::open(std::slice::from_ref(path), false, &mut faults);
         let files = crate::job::take_encoder(&mut models, &mut faults).ok_or_else(|| {
             faults.pop().unwrap_or_else(|| {
                 Error::new(ErrorKind::Unsupported, "is no BERT encoder")

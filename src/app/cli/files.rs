@@ -15,9 +15,11 @@ const MAX_DEPTH: usize = 16;
 /// Bytes read from standard input at the most.
 const MAX_STDIN: u64 = 256 << 20;
 
-/// Opens and sorts `paths`; what cannot be used is added to `problems`.
+/// Opens and sorts `paths`; what cannot be used is added to `problems`. For
+/// comparing `weights` a model needs no tokenizer.
 pub fn open(
     paths: &[PathBuf],
+    weights: bool,
     problems: &mut Vec<Error>,
 ) -> (Vec<CandidateFiles>, Vec<SharedSource>) {
     let mut sources: Vec<SharedSource> = vec![];
@@ -34,6 +36,9 @@ pub fn open(
         }
     }
     let mut gathered = gather(&sources);
+    if weights {
+        gathered.admit_bare();
+    }
     problems.append(&mut gathered.problems);
     // A folder's README and word lists are no mistake of the user's.
     gathered.samples.retain(|s| given.contains(s.name()));

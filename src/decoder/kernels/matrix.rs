@@ -25,8 +25,7 @@ impl Matrix {
 
     /// Bytes of one row as stored; `None` where a row is no whole number of blocks.
     pub fn row_bytes(cols: usize, dtype: GgmlDType) -> Option<usize> {
-        cols.is_multiple_of(dtype.block_size())
-            .then(|| cols / dtype.block_size() * dtype.type_size())
+        crate::formats::archive::row_bytes(cols, dtype)
     }
 
     /// Appends one tile of `rows` rows (at most [`TILE_ROWS`], fewer only in

@@ -1,11 +1,28 @@
 //! From per-sample evidence to one answer with its uncertainty.
 
+mod descent;
+
+use crate::evidence::lineage::{DESCENT, Lineage};
 use crate::evidence::{Finding, Observations};
 use crate::report::figures;
 use crate::report::{Answer, Verdict};
 
-/// What every reader of a result must know.
-pub const LIMITS: &[&str] = &[
+/// What every reader of a result from weights must know.
+const WEIGHTS: &[&str] = &[
+    "Tests on weights show kinship: that two models share initial or later weights. Which of the two came first they do not show, nor whether somebody had the right to use them.",
+    "A p-value is the chance of a likeness this great between models made independently, if their training does not care about the order and sign of its units. Somebody who trains against these tests could defeat that.",
+    "Kin of a candidate may be kin of its relatives, too: a fine-tune descends from the base of its base. The nearest is named first.",
+    "\"Independent\" means that no test speaks for kinship; very long training, or distillation, leaves no trace in the order of units.",
+];
+
+/// What the reader must know of a result from weights, from text, or both.
+pub fn limits(weights: bool, text: bool) -> Vec<String> {
+    let all = WEIGHTS.iter().filter(|_| weights).chain(LIMITS.iter().filter(|_| text || !weights));
+    all.map(|s| (*s).to_owned()).collect()
+}
+
+/// What every reader of a result from text must know.
+const LIMITS: &[&str] = &[
     "Text evidence shows that a suspect behaves like a fine-tune of a candidate. It does not prove derivation: only weights can.",
     "Where a candidate is known by its responses alone, only texts are compared: right first in about half of the known cases, so \"undetermined\" is the usual answer. Different prompts, decoding settings or lengths of the answers mislead it.",
     "The ranking supposes that the true base is one of the candidates. \"None of these\" is tested only where responses were cut at a token limit, and misses a base that shares a candidate's tokenizer.",
@@ -22,9 +39,19 @@ const NONE: f64 = 0.05;
 const ENOUGH: usize = 10;
 
 /// The answer that `findings`, the decisive first, come to.
-pub fn verdict(labels: &[String], findings: &[Finding], seen: &Observations<'_>) -> Verdict {
+pub fn verdict(
+    labels: &[String],
+    findings: &[Finding],
+    lineage: &[Lineage],
+    seen: &Observations<'_>,
+) -> Verdict {
+    if let Some(verdict) = descent::verdict(labels, lineage) {
+        return verdict;
+    }
+    // What weights left open, text may still tell; its answer stays its own.
+    let findings: Vec<&Finding> = findings.iter().filter(|f| f.method != DESCENT).collect();
     let Some((finding, best)) =
-        findings.iter().find(|f| !f.baseline).and_then(|f| Some((f, f.standings.first()?)))
+        findings.iter().find(|f| !f.baseline).and_then(|f| Some((*f, f.standings.first()?)))
     else {
         return Verdict {
             answer: Answer::Undetermined,
@@ -76,7 +103,7 @@ pub fn verdict(labels: &[String], findings: &[Finding], seen: &Observations<'_>)
         (Answer::Undetermined, text)
     };
     let others: Vec<&Finding> =
-        findings.iter().filter(|f| !f.baseline && f.method != finding.method).collect();
+        findings.into_iter().filter(|f| !f.baseline && f.method != finding.method).collect();
     for other in others {
         if let Some(first) = other
             .standings
