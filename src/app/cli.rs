@@ -226,6 +226,7 @@ fn rank(args: &Rank) -> Result<u8> {
         texts,
         labelled,
         suspects,
+        weights: vec![],
         notes: given.notes,
         sources: given.sources,
         problems,

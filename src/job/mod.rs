@@ -1,6 +1,7 @@
 //! One run: candidates and samples in, a [`Report`] out.
 
 mod observe;
+pub mod roles;
 mod texts;
 
 use crate::encoder::is_encoder;
@@ -94,6 +95,8 @@ pub struct Job {
     pub labelled: Vec<(String, Group)>,
     /// The suspects, each with its samples, blank ones among them.
     pub suspects: Vec<Group>,
+    /// Suspects given by their weights, to be compared with the candidates' weights.
+    pub weights: Vec<CandidateFiles>,
     /// What was set aside or repaired in the files of samples.
     pub notes: Vec<Note>,
     /// The files that responses came from with their role, for the report's hashes.

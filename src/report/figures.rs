@@ -52,6 +52,48 @@ pub fn p_value(p: f64) -> String {
     }
 }
 
+/// A p-value given by its natural logarithm, with its sign of relation: however
+/// small, it is never shown as 0.
+pub fn ln_p_value(ln_p: f64) -> String {
+    match ln_p_figure(ln_p) {
+        p if p.starts_with(['<', '>']) || p == UNKNOWN => format!("p {p}"),
+        p => format!("p = {p}"),
+    }
+}
+
+/// As [`ln_p_value`], to stand in a column of p-values.
+pub fn ln_p_figure(ln_p: f64) -> String {
+    /// Powers of ten below which the figure says nothing any more.
+    const LEAST: f64 = -300.0;
+    if !ln_p.is_finite() {
+        return UNKNOWN.into();
+    }
+    let power = ln_p / std::f64::consts::LN_10;
+    match libm::exp(ln_p) {
+        _ if power < LEAST => "< 10⁻³⁰⁰".into(),
+        p if p > 0.99 => "> 0.99".into(),
+        p if p >= 0.1 => format!("{p:.2}"),
+        p if p >= 0.00095 => format!("{p:.3}"),
+        _ => {
+            let whole = power.floor();
+            let digit = libm::exp((power - whole) * std::f64::consts::LN_10).round();
+            // 9.6 rounds to the next power's 1.
+            let (digit, whole) = if digit < 10.0 { (digit, whole) } else { (1.0, whole + 1.0) };
+            format!("{digit} × 10{}", raised(whole))
+        }
+    }
+}
+
+/// A whole number as an exponent.
+fn raised(n: f64) -> String {
+    let digits = ['⁰', '¹', '²', '³', '⁴', '⁵', '⁶', '⁷', '⁸', '⁹'];
+    let raise = |c: char| match c.to_digit(10) {
+        Some(d) => digits[d as usize],
+        None => '⁻',
+    };
+    format!("{n:.0}").chars().map(raise).collect()
+}
+
 /// A large count, e.g. `134.5 M`.
 pub fn count(n: u64) -> String {
     scaled(n, &[(1_000_000_000, "B"), (1_000_000, "M"), (1000, "k")], "")
@@ -168,6 +210,42 @@ mod tests {
         assert_eq!(score(-0.0001), "0.000");
         assert_eq!(score(f64::NEG_INFINITY), UNKNOWN);
         assert_eq!(bits(Some(f64::NAN)), UNKNOWN);
+    }
+
+    #[test]
+    fn small_p_values_are_never_zero() {
+        let of = |p: f64| ln_p_value(libm::log(p));
+        for (p, s) in [
+            (1.0, "p > 0.99"),
+            (0.5, "p = 0.50"),
+            (0.0124, "p = 0.012"),
+            (0.001, "p = 0.001"),
+            (0.00034, "p = 3 × 10⁻⁴"),
+            (0.00097, "p = 0.001"),
+            (0.00094, "p = 9 × 10⁻⁴"),
+            (3.2e-12, "p = 3 × 10⁻¹²"),
+            (9.7e-100, "p = 1 × 10⁻⁹⁹"),
+        ] {
+            assert_eq!(of(p), s, "{p}");
+        }
+        assert_eq!(ln_p_value(-690.0), "p = 2 × 10⁻³⁰⁰");
+        for below in [-691.0, -1e5, -1e300] {
+            assert_eq!(ln_p_value(below), "p < 10⁻³⁰⁰");
+        }
+        // Where it can still be held as such, the digits are those of the number itself.
+        for i in 1..700 {
+            let ln_p = -6.93 - f64::from(i);
+            let p = format!("{:.0e}", libm::exp(ln_p));
+            let (digit, power) = p.split_once("e-").unwrap_or_default();
+            if power.parse::<u32>().is_ok_and(|n| n < 300) {
+                let power: String =
+                    power.chars().map(|c| raised(f64::from(c.to_digit(10).unwrap_or(0)))).collect();
+                assert_eq!(ln_p_figure(ln_p), format!("{digit} × 10⁻{power}"), "{ln_p}");
+            }
+        }
+        assert_eq!(ln_p_value(f64::NEG_INFINITY), "p –");
+        assert_eq!(ln_p_value(f64::NAN), "p –");
+        assert_eq!(ln_p_value(0.5), "p > 0.99");
     }
 
     #[test]

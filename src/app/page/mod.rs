@@ -6,6 +6,7 @@ mod demo;
 mod dom;
 mod exports;
 mod files;
+mod lineage;
 mod link;
 mod lists;
 mod result;
@@ -72,6 +73,14 @@ fn wire(app: &App) -> crate::Result<()> {
         let app = app.clone();
         dom::on(id, "change", move |_| app.heat())?;
     }
+    for id in lineage::CHOICES {
+        let app = app.clone();
+        dom::on(id, "change", move |_| app.lineage(id))?;
+    }
+    for id in lineage::PICTURES {
+        let app = app.clone();
+        dom::on(id, "click", move |_| app.save_picture(id))?;
+    }
     for list in ["candidates", "encoder", "samples", "problems"] {
         let app = app.clone();
         dom::on(list, "click", move |event| {
@@ -82,13 +91,21 @@ fn wire(app: &App) -> crate::Result<()> {
             }
         })?;
     }
-    let own = app.clone();
-    dom::on("samples", "change", move |event| {
-        let Some(select) = target::<HtmlSelectElement>(event) else { return };
-        if let Some(which) = select.get_attribute("data-role") {
-            own.role(&which, &select.value());
-        }
-    })?;
+    type Choose = fn(&App, &str, &str);
+    let choices: [(&str, &str, Choose); 3] = [
+        ("samples", "data-role", App::role),
+        ("candidates", "data-model", App::model),
+        ("encoder", "data-model", App::model),
+    ];
+    for (list, mark, choose) in choices {
+        let app = app.clone();
+        dom::on(list, "change", move |event| {
+            let Some(select) = target::<HtmlSelectElement>(event) else { return };
+            if let Some(which) = select.get_attribute(mark) {
+                choose(&app, &which, &select.value());
+            }
+        })?;
+    }
     dom::on("training-mode", "change", move |event| {
         if let Some(select) = target::<HtmlSelectElement>(event) {
             app::training_defaults(&select.value());
