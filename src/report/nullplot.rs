@@ -180,17 +180,8 @@ fn marker(test: &Test, null: &Null, g: Element, at: f64, axis: f64, beyond: bool
         )
     };
     // The label stays within the drawing.
-    let anchor = match at {
-        _ if beyond => {
-            if right {
-                "end"
-            } else {
-                "start"
-            }
-        }
-        at if at > (LEFT + RIGHT) / 2.0 => "end",
-        _ => "start",
-    };
+    let to_the_left = if beyond { right } else { at > (LEFT + RIGHT) / 2.0 };
+    let anchor = if to_the_left { "end" } else { "start" };
     let beside = match (beyond, anchor) {
         (true, _) => at,
         (false, "end") => at - 8.0,

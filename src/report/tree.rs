@@ -59,7 +59,7 @@ pub fn chart(report: &Report, id: &str) -> Option<Element> {
     let size = (WIDTH, bottom + 34.0);
     let about = super::lineage::sentence(&plain(&tree.about));
     let mut root = draw::frame(id, size, "Dendrogram of candidates and suspects", &format!("{about} {}", joined(tree, &nodes)))
-        .child(text("bt-ink", 16.0, 27.0, INK, "Who says the like").attr("font-size", 17).attr("font-weight", 600))
+        .child(text("bt-ink", 16.0, 27.0, INK, "Models by what they say").attr("font-size", 17).attr("font-weight", 600))
         .child(text("bt-muted", 16.0, 48.0, MUTED, &truncate(&about, 110)).attr("font-size", 12))
         .child(text("bt-muted", 16.0, 66.0, MUTED, "Models join at the distance of their answers. Filled diamond, bold: the suspect; circle: a candidate.").attr("font-size", 12));
     for tick in 0..=4 {
