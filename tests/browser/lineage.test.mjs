@@ -7,7 +7,7 @@ import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { DIST, MINUTE, ROOT, demo, download, finished, launch, open, run, says, serve, state } from "./support.mjs";
+import { DIST, MINUTE, ROOT, demo, download, finished, launch, open, run, says, serve, set, state } from "./support.mjs";
 
 let browser, caught, site;
 const folder = mkdtempSync(join(tmpdir(), "basetrace-"));
@@ -100,7 +100,7 @@ async function shown(options) {
     answer("ready");`;
   await page.route(/worker_loader/, (route) => route.fulfill({ contentType: "text/javascript", body }));
   await page.goto(site.url);
-  await page.fill("#paste", "text");
+  await set(page, "#paste", "text");
   await state(page, "ready");
   await page.click("#run");
   await finished(page, MINUTE);
@@ -108,7 +108,7 @@ async function shown(options) {
 }
 
 /// Whether `svg` is a whole drawing with words for those who cannot see it.
-const drawing = (page, text) => page.evaluate((text) => {
+const drawing = async (text) => (await browser.newPage()).evaluate((text) => {
   const svg = new DOMParser().parseFromString(text, "image/svg+xml");
   const says = (tag) => svg.documentElement.querySelector(`:scope > ${tag}`)?.textContent ?? "";
   return { fault: svg.querySelector("parsererror")?.textContent ?? null, title: says("title"), desc: says("desc"), metadata: says("metadata") };
@@ -134,7 +134,7 @@ test("descent, heat map, nulls and dendrogram are shown and saved", { timeout: 5
   ]) {
     const saved = await download(page, button);
     assert.equal(saved.name, name);
-    const { fault, ...says } = await drawing(page, saved.bytes.toString());
+    const { fault, ...says } = await drawing(saved.bytes.toString());
     assert.equal(fault, null);
     assert.match(says.title, title);
     assert.ok(says.desc.length > 50);

@@ -14,7 +14,7 @@ mod result;
 use app::App;
 use gloo::events::{EventListener, EventListenerOptions};
 use gloo::timers::callback::Timeout;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use wasm_bindgen::JsCast;
 use web_sys::{DragEvent, Element, Event, HtmlInputElement, HtmlSelectElement};
@@ -130,15 +130,24 @@ fn wire(app: &App) -> crate::Result<()> {
 /// Pasted text is looked at when typing rests or the field is left.
 fn paste(app: &App) -> crate::Result<()> {
     let timer: Rc<RefCell<Option<Timeout>>> = Rc::default();
-    let (own, its) = (app.clone(), timer.clone());
+    // Whether there is text that was not looked at: else leaving the field for the
+    // button that runs would take the click from it.
+    let fresh: Rc<Cell<bool>> = Rc::default();
+    let (own, its) = (app.clone(), fresh.clone());
     dom::on("paste", "input", move |_| {
-        let own = own.clone();
+        its.set(true);
+        let (own, its) = (own.clone(), its.clone());
+        let look = move || {
+            if its.take() {
+                own.inspect();
+            }
+        };
         // The earlier one is dropped, and with it called off.
-        *its.borrow_mut() = Some(Timeout::new(SETTLED, move || own.inspect()));
+        *timer.borrow_mut() = Some(Timeout::new(SETTLED, look));
     })?;
     let own = app.clone();
     dom::on("paste", "change", move |_| {
-        if timer.borrow_mut().take().is_some() {
+        if fresh.take() {
             own.inspect();
         }
     })
