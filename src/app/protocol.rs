@@ -8,7 +8,7 @@ use crate::job::{Parameters, Progress};
 use crate::report::Report;
 use crate::samples::{Note, Samples};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What the page asks of the worker.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -51,6 +51,10 @@ pub struct Inputs {
     /// Whose responses a file holds, where the user said so; by name of the file.
     #[serde(default)]
     pub roles: BTreeMap<String, Role>,
+    /// The models that are suspects, by the names of their files: labels may
+    /// change when another file comes or goes.
+    #[serde(default)]
+    pub suspects: BTreeSet<String>,
 }
 
 /// Whose responses a file holds.
@@ -116,7 +120,7 @@ pub enum Reply {
 pub struct Inspected {
     /// The number of the request.
     pub number: u32,
-    /// Models that can be ranked.
+    /// Models that can be ranked or compared, the suspects' among them.
     pub candidates: Vec<CandidateInfo>,
     /// The encoder for the text classifiers.
     pub encoder: Option<CandidateInfo>,
@@ -128,8 +132,8 @@ pub struct Inspected {
     pub ignored: Vec<String>,
 }
 
-/// A candidate as listed.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// A model as listed.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct CandidateInfo {
     /// Its label in the ranking.
     pub label: String,
@@ -139,6 +143,12 @@ pub struct CandidateInfo {
     pub files: Vec<String>,
     /// Their length together.
     pub bytes: u64,
+    /// Whether it is the suspect, or one of them.
+    #[serde(default)]
+    pub suspect: bool,
+    /// Whether it is an encoder: only its weights can be compared.
+    #[serde(default)]
+    pub encoder: bool,
 }
 
 /// A file of samples as listed.
@@ -159,7 +169,8 @@ pub struct SamplesInfo {
 impl Inspected {
     /// Whether there is something to rank and something to rank it by.
     pub fn can_run(&self) -> bool {
-        self.ranked() > 0 && self.has(Role::Suspect)
+        let by_text = self.ranked() > self.encoders() && self.has(Role::Suspect);
+        by_text || (self.suspects() > 0 && self.compared() > 0)
     }
 
     fn has(&self, role: Role) -> bool {
@@ -168,18 +179,43 @@ impl Inspected {
 
     /// How many candidates there are, by weights or by text.
     pub fn ranked(&self) -> usize {
+        self.compared() + self.by_text()
+    }
+
+    /// How many candidates are known by their responses alone.
+    pub fn by_text(&self) -> usize {
         let texts = self.samples.iter().filter(|s| s.role == Role::Candidate);
-        self.candidates.len() + texts.map(|s| s.models.len().max(1)).sum::<usize>()
+        texts.map(|s| s.models.len().max(1)).sum()
+    }
+
+    /// How many suspects are given by their weights.
+    pub fn suspects(&self) -> usize {
+        self.candidates.iter().filter(|c| c.suspect).count()
+    }
+
+    /// How many candidates have weights to compare.
+    fn compared(&self) -> usize {
+        self.candidates.len() - self.suspects()
+    }
+
+    /// How many of them are encoders, which text cannot rank.
+    fn encoders(&self) -> usize {
+        self.candidates.iter().filter(|c| c.encoder && !c.suspect).count()
     }
 
     /// What is missing for a run, or for a useful one, in words.
     pub fn needs(&self) -> &'static str {
-        match (self.ranked(), !self.has(Role::Suspect)) {
-            (0, true) => "Add candidate models and text of the suspect first.",
-            (0, false) => "Add candidate models first.",
-            (_, true) => "Add text of the suspect first.",
-            (1, false) => "With one candidate alone there is nothing to compare it with.",
-            (_, false) => "",
+        match (self.ranked() - self.encoders(), self.has(Role::Suspect)) {
+            _ if self.suspects() > 0 && self.compared() > 0 => "",
+            (0, false) if self.suspects() > 0 => {
+                "Add candidate models to compare the suspect’s weights with."
+            }
+            (0, false) if self.encoders() > 0 => "Say which model is the suspect.",
+            (0, false) => "Add candidate models and text of the suspect, or its weights, first.",
+            (0, true) => "Add candidate models first.",
+            (_, false) => "Add text of the suspect first, or say which model is the suspect.",
+            (1, true) => "With one candidate alone there is nothing to compare it with.",
+            (_, true) => "",
         }
     }
 }
@@ -194,6 +230,7 @@ mod tests {
             paths: vec!["a/b.gguf".into()],
             pasted: "x\n\ny".into(),
             roles: [("r.jsonl".to_owned(), Role::Candidate)].into(),
+            suspects: ["a/b.gguf".to_owned()].into(),
         };
         let parameters = Parameters { seed: (1 << 53) - 1, ..Default::default() };
         for request in [
@@ -220,17 +257,12 @@ mod tests {
     fn what_is_missing_is_said() {
         let mut seen = Inspected::default();
         assert!(!seen.can_run() && seen.needs().contains("models and text"));
-        let samples = SamplesInfo {
-            name: "s".into(),
-            count: 1,
-            role: Role::Suspect,
-            models: vec![],
-            notes: vec![],
-        };
+        assert!(seen.needs().contains("weights"));
+        let samples = samples();
         seen.samples.push(samples.clone());
         assert!(!seen.can_run() && seen.needs().contains("candidate"));
         let (label, family) = ("c".into(), "llama".into());
-        let candidate = CandidateInfo { label, family, files: vec![], bytes: 0 };
+        let candidate = CandidateInfo { label, family, ..CandidateInfo::default() };
         seen.candidates.push(candidate.clone());
         assert!(seen.can_run() && seen.needs().contains("one candidate"));
         seen.candidates.push(candidate);
@@ -240,6 +272,52 @@ mod tests {
         let models = vec!["a".into(), "b".into()];
         seen.samples.push(SamplesInfo { role: Role::Candidate, models, ..samples });
         assert!(seen.can_run() && seen.needs().is_empty());
+    }
+
+    #[test]
+    fn a_suspect_by_weights_needs_a_candidate_and_no_text() {
+        let model = |suspect, encoder| CandidateInfo { suspect, encoder, ..Default::default() };
+        let seen = |candidates: &[CandidateInfo], text| Inspected {
+            candidates: candidates.to_vec(),
+            samples: if text { vec![samples()] } else { vec![] },
+            ..Inspected::default()
+        };
+        let (candidate, suspect) = (model(false, false), model(true, false));
+        let (encoder, suspected) = (model(false, true), model(true, true));
+        for text in [false, true] {
+            let both = seen(&[candidate.clone(), suspect.clone()], text);
+            assert!(both.can_run() && both.needs().is_empty());
+            assert_eq!((both.ranked(), both.suspects()), (1, 1));
+            assert!(seen(&[encoder.clone(), suspected.clone()], text).can_run());
+            let alone = seen(std::slice::from_ref(&suspect), text);
+            assert!(!alone.can_run() && alone.needs().contains("candidate models"));
+        }
+        // Text cannot rank encoders.
+        let encoders = seen(&[encoder.clone(), encoder.clone()], true);
+        assert!(!encoders.can_run() && encoders.needs().contains("candidate models"));
+        let encoders = seen(&[encoder.clone(), encoder], false);
+        assert!(!encoders.can_run() && encoders.needs().contains("which model is the suspect"));
+        let models = seen(&[candidate.clone(), candidate], false);
+        assert!(!models.can_run() && models.needs().contains("which model is the suspect"));
+        // A list of a page that does not know of suspects.
+        let old = r#"{"label":"c","family":"llama","files":[],"bytes":1}"#;
+        assert!(!serde_json::from_str::<CandidateInfo>(old).unwrap().suspect);
+        assert!(
+            serde_json::from_str::<Inputs>(r#"{"paths":[],"pasted":""}"#)
+                .unwrap()
+                .suspects
+                .is_empty()
+        );
+    }
+
+    fn samples() -> SamplesInfo {
+        SamplesInfo {
+            name: "s".into(),
+            count: 1,
+            role: Role::Suspect,
+            models: vec![],
+            notes: vec![],
+        }
     }
 
     #[test]

@@ -8,8 +8,10 @@ use super::protocol::{
     CandidateInfo, Inputs, Inspected, PASTED, Reply, Request, Role, SamplesInfo, roles,
 };
 use crate::decoder::families;
+use crate::encoder::is_encoder;
 use crate::error::{Error, ErrorKind, Result};
-use crate::formats::{Archive, Gathered, gather};
+use crate::formats::{Archive, CandidateFiles, Gathered, gather};
+use crate::job::roles::{Models, sort};
 use crate::job::{self, Job, Progress};
 use crate::prompts::file;
 use crate::report::json;
@@ -71,9 +73,10 @@ fn answer(message: &JsValue) -> Result<()> {
             let given = Given::read(&inputs, blobs)?;
             // Better than that nothing is there: why it is not there any more.
             let roles = given.roles(&inputs);
-            let lacks = |role| !roles.contains(&role);
-            let none = given.gathered.candidates.is_empty() && lacks(Role::Candidate);
-            if none || lacks(Role::Suspect) {
+            let texts = roles.contains(&Role::Suspect);
+            let models = sort(given.gathered.candidates, &inputs.suspects, texts);
+            let none = models.candidates.is_empty() && !roles.contains(&Role::Candidate);
+            if none || (!texts && models.suspects.is_empty()) {
                 let gone = given.gathered.problems.iter().find(|p| p.kind() == ErrorKind::Read);
                 if let Some(gone) = gone {
                     return Err(gone.clone());
@@ -81,8 +84,7 @@ fn answer(message: &JsValue) -> Result<()> {
             }
             let mut clock = Clock::default();
             let mut problems = given.gathered.problems;
-            let mut candidates = given.gathered.candidates;
-            let encoder = job::take_encoder(&mut candidates, &mut problems);
+            let Models { candidates, encoder, suspects: weights } = models;
             let (mut sources, mut texts, mut suspects) = (vec![], vec![], vec![]);
             for ((source, samples), role) in given.read.into_iter().zip(&roles) {
                 let (name, list) = match role {
@@ -107,7 +109,7 @@ fn answer(message: &JsValue) -> Result<()> {
                 encoder,
                 texts,
                 suspects,
-                weights: vec![],
+                weights,
                 labelled: vec![],
                 notes,
                 sources,
@@ -148,6 +150,9 @@ impl Given {
             .map(|(path, blob)| BlobSource::shared(path, blob))
             .collect::<Result<_>>()?;
         let mut gathered = gather(&sources);
+        if !inputs.suspects.is_empty() {
+            gathered.admit_bare();
+        }
         let mut files = std::mem::take(&mut gathered.samples);
         if !inputs.pasted.trim().is_empty() {
             files.push(Rc::new(MemorySource::new(PASTED, inputs.pasted.as_bytes())));
@@ -166,28 +171,22 @@ impl Given {
 fn inspect(number: u32, inputs: &Inputs, blobs: Vec<Blob>) -> Result<Inspected> {
     let mut given = Given::read(inputs, blobs)?;
     let roles = given.roles(inputs);
-    let problems = &mut given.gathered.problems;
-    let encoder = job::take_encoder(&mut given.gathered.candidates, problems);
-    let encoder = encoder.map(|e| CandidateInfo {
-        label: e.label,
-        family: "bert".into(),
-        bytes: e.files.iter().map(|f| f.len()).sum(),
-        files: e.files.iter().map(|f| f.name().to_owned()).collect(),
-    });
+    let texts = roles.contains(&Role::Suspect);
+    let gathered = std::mem::take(&mut given.gathered.candidates);
+    let order: Vec<String> = gathered.iter().map(|c| c.label.clone()).collect();
+    let sorted = sort(gathered, &inputs.suspects, texts);
     let mut candidates = vec![];
-    for c in &given.gathered.candidates {
-        // An unsupported family is better named now than in the midst of a run.
-        let layout = Archive::open(c).and_then(|archive| families::layout(&archive));
-        match layout {
-            Ok(layout) => candidates.push(CandidateInfo {
-                label: c.label.clone(),
-                family: layout.config.family.to_owned(),
-                files: c.files.iter().map(|f| f.name().to_owned()).collect(),
-                bytes: c.files.iter().map(|f| f.len()).sum(),
-            }),
-            Err(e) => given.gathered.problems.push(e.in_file(&c.label)),
+    for (suspect, list) in [(false, &sorted.candidates), (true, &sorted.suspects)] {
+        for model in list {
+            match listed(model) {
+                Ok(info) => candidates.push(CandidateInfo { suspect, ..info }),
+                Err(e) => given.gathered.problems.push(e.in_file(&model.label)),
+            }
         }
     }
+    // One that becomes a suspect keeps its place in the list.
+    candidates.sort_by_key(|c: &CandidateInfo| order.iter().position(|label| *label == c.label));
+    let encoder = sorted.encoder.as_ref().map(encoder);
     let sample = |((source, samples), role): ((SharedSource, Samples), Role)| SamplesInfo {
         name: source.name().to_owned(),
         count: samples.samples.len(),
@@ -203,6 +202,28 @@ fn inspect(number: u32, inputs: &Inputs, blobs: Vec<Blob>) -> Result<Inspected> 
         problems: given.gathered.problems,
         ignored: given.gathered.ignored,
     })
+}
+
+/// A model as listed. An unsupported family is better named now than in the
+/// midst of a run.
+fn listed(model: &CandidateFiles) -> Result<CandidateInfo> {
+    let archive = Archive::open(model)?;
+    if is_encoder(&archive) {
+        return Ok(encoder(model));
+    }
+    let family = families::layout(&archive)?.config.family.to_owned();
+    Ok(CandidateInfo { family, encoder: false, ..encoder(model) })
+}
+
+fn encoder(model: &CandidateFiles) -> CandidateInfo {
+    CandidateInfo {
+        label: model.label.clone(),
+        family: "bert".into(),
+        files: model.files.iter().map(|f| f.name().to_owned()).collect(),
+        bytes: model.files.iter().map(|f| f.len()).sum(),
+        suspect: false,
+        encoder: true,
+    }
 }
 
 /// The models that the rows name, in order, as many as a run tells apart.

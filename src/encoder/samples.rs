@@ -113,6 +113,12 @@ pub(super) fn folder() -> Archive {
     folder_of(&config(), tokenizer().to_string().into_bytes(), str::to_owned).unwrap()
 }
 
+/// The files of a tiny random encoder, under names of their own.
+pub fn files(label: &str) -> CandidateFiles {
+    let source = MemorySource::new(format!("{label}.gguf"), gguf_bytes(GgmlDType::F32));
+    CandidateFiles { label: label.into(), files: vec![Rc::new(source)] }
+}
+
 /// A tiny random encoder, for the tests of what is built on encoders.
 pub fn tiny() -> Encoder {
     Encoder::open(&folder()).unwrap()

@@ -2,6 +2,7 @@
 
 mod members;
 mod observe;
+pub mod roles;
 mod suspects;
 mod texts;
 
@@ -185,6 +186,8 @@ pub fn run(job: &Job, progress: &mut dyn FnMut(&Progress)) -> Result<Vec<Report>
             &job.candidates,
             &samples,
             &texts::parameters(job, &samples),
+            // Beside a suspect's weights an encoder is a candidate that only these compare.
+            !job.weights.is_empty(),
             &mut problems,
             progress,
         ),

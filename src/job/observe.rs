@@ -8,6 +8,7 @@
 use super::members::described;
 use super::{Parameters, Progress};
 use crate::decoder::{Model, Sampling};
+use crate::encoder::is_encoder;
 use crate::error::{Error, ErrorKind, Result};
 use crate::evidence::{CandidateScores, ResponseScore};
 use crate::formats::{Archive, CandidateFiles};
@@ -47,11 +48,13 @@ struct Worker {
     others: Vec<Vec<Option<ResponseScore>>>,
 }
 
-/// Lets all `candidates` work on `samples`; those that fail go to `problems`.
+/// Lets all `candidates` work on `samples`; those that fail go to `problems`,
+/// encoders among them unless told to skip these.
 pub fn all(
     candidates: &[CandidateFiles],
     samples: &[Sample],
     parameters: &Parameters,
+    skip_encoders: bool,
     problems: &mut Vec<Error>,
     progress: &mut dyn FnMut(&Progress),
 ) -> Vec<Observed> {
@@ -59,6 +62,7 @@ pub fn all(
     for (index, files) in candidates.iter().enumerate() {
         match Worker::open(index, files, candidates.len()) {
             Ok(worker) => workers.push(worker),
+            Err(_) if skip_encoders && Archive::open(files).is_ok_and(|a| is_encoder(&a)) => {}
             Err(e) => problems.push(e.in_file(&files.label)),
         }
     }

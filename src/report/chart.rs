@@ -1,9 +1,6 @@
 //! The ranking chart as SVG.
-//!
-//! Colours stand twice: as presentation attributes (light, on white), so that
-//! the exported file is right wherever it is opened, and as classes that
-//! report.css themes on the page and in the HTML report.
 
+use super::draw::{self, BEST, GRID, INK, MUTED, OTHER, line, rect, text};
 use super::figures::{ordinal, p_value, plain, probability, truncate};
 use super::markup::{Element, svg};
 use super::{Answer, Report};
@@ -16,12 +13,6 @@ const RIGHT: f64 = 560.0;
 const TOP: f64 = 84.0;
 const ROW: f64 = 38.0;
 
-const INK: &str = "#1b1f24";
-const MUTED: &str = "#59636e";
-const GRID: &str = "#d1d9e0";
-const BEST: &str = "#0072b2";
-const OTHER: &str = "#8fb8d3";
-
 /// The chart of `report`. `id` starts the ids of its title and description,
 /// so that several charts can share a document.
 pub fn chart(report: &Report, id: &str) -> Element {
@@ -32,19 +23,7 @@ pub fn chart(report: &Report, id: &str) -> Element {
     let height = bottom + 54.0 + if none.is_some() { 40.0 } else { 0.0 };
 
     let title = format!("{}: ranking of {} candidates", report.verdict.answer.words(), rows);
-    let mut root = svg("svg")
-        .class("bt-chart")
-        .attr("viewBox", format!("0 0 {WIDTH} {height}"))
-        .attr("width", WIDTH)
-        .attr("height", height)
-        .attr("role", "img")
-        .attr("aria-labelledby", format!("{id}-title {id}-desc"))
-        .attr("font-family", "system-ui, sans-serif")
-        .attr("font-size", 13)
-        .child(svg("title").attr("id", format!("{id}-title")).text(title))
-        .child(svg("desc").attr("id", format!("{id}-desc")).text(describe(report)))
-        .child(rect("bt-back", 0.0, 0.0, WIDTH, height, "#ffffff"));
-
+    let mut root = draw::frame(id, (WIDTH, height), &title, &describe(report));
     root = root.child(
         text("bt-ink", 16.0, 27.0, INK, &headline(report))
             .attr("font-size", 17)
@@ -113,10 +92,7 @@ pub fn chart(report: &Report, id: &str) -> Element {
 /// # Errors
 /// As [`super::json::provenance`].
 pub fn svg_file(report: &Report) -> crate::Result<String> {
-    let mut root = chart(report, "basetrace");
-    let metadata = svg("metadata").text(super::json::provenance(report)?);
-    root.children.insert(2, super::markup::Node::Element(metadata));
-    Ok(root.to_svg())
+    draw::file(chart(report, "basetrace"), report)
 }
 
 fn headline(report: &Report) -> String {
@@ -202,32 +178,5 @@ fn row(report: &Report, s: &Standing, place: usize, y: f64) -> Element {
 
 /// Where probability `p` lies across.
 fn x(p: f64) -> f64 {
-    let at = LEFT + p.clamp(0.0, 1.0) * (RIGHT - LEFT);
-    (at * 10.0).round() / 10.0
-}
-
-fn text(class: &'static str, x: f64, y: f64, fill: &str, text: &str) -> Element {
-    svg("text").class(class).attr("x", x).attr("y", y).attr("fill", fill).text(text)
-}
-
-fn rect(class: &'static str, x: f64, y: f64, w: f64, h: f64, fill: &str) -> Element {
-    let w = (w * 10.0).round() / 10.0;
-    svg("rect")
-        .class(class)
-        .attr("x", x)
-        .attr("y", y)
-        .attr("width", w)
-        .attr("height", h)
-        .attr("fill", fill)
-}
-
-fn line(class: &'static str, a: (f64, f64), b: (f64, f64), stroke: &str, width: f64) -> Element {
-    svg("line")
-        .class(class)
-        .attr("x1", a.0)
-        .attr("y1", a.1)
-        .attr("x2", b.0)
-        .attr("y2", b.1)
-        .attr("stroke", stroke)
-        .attr("stroke-width", width)
+    draw::tenth(LEFT + p.clamp(0.0, 1.0) * (RIGHT - LEFT))
 }

@@ -9,13 +9,18 @@
 //! | `candidate` | its number from 1 | `weights`, `vocabulary`, `context`; text: family and element types |
 //! | `verdict` | `answer`, `warning`, `limit`, `note`, `problem` | text |
 //! | `ranking` | place, 1 the best | `probability` and `score` by method; `p-value` and `statistic` of "none of these" |
+//! | `lineage` | `descent`, or the access of a test | `ln p`, `statistic`, and the null's `null mean`, `null deviation`, `control` by test; text: relation and why, or what it is |
+//! | `layers` | layer, then kind of matrix | `likeness` by test |
+//! | `context` | the fact | `suspect`, `candidate` as text |
+//! | `tree` | a leaf | `distance` from the leaf in `candidate` |
 //! | `level` | `suspect`, or whose own responses | `bits per byte` under the candidate |
 //! | `sample` | number from 1 | `origin`, `prompt`, `response` as text; `bits per byte` by candidate |
 //!
 //! Text that a spreadsheet would run as a formula is written with a leading `'`.
 
-use super::{Answer, Report};
+use super::{Answer, Report, lineage};
 use crate::error::{Error, ErrorKind, Result};
+use crate::evidence::lineage::Lineage;
 
 const HEADER: [&str; 9] =
     ["table", "item", "candidate", "method", "quantity", "value", "low", "high", "text"];
@@ -122,6 +127,23 @@ fn rows(report: &Report) -> Vec<Row<'_>> {
             }
         }
     }
+    for l in &report.lineage {
+        lineage_rows(report, l, &mut rows);
+    }
+    if let Some(tree) = &report.tree {
+        for (leaf, distances) in tree.leaves.iter().zip(&tree.distances) {
+            for (candidate, &distance) in tree.leaves.iter().zip(distances) {
+                rows.push(Row {
+                    table: "tree",
+                    item: leaf.clone(),
+                    candidate,
+                    quantity: "distance",
+                    value: Some(distance),
+                    ..Row::default()
+                });
+            }
+        }
+    }
     for (c, levels) in report.levels.iter().enumerate() {
         for (d, &value) in levels.iter().enumerate() {
             let item = if d == 0 { "suspect" } else { report.label(d - 1) };
@@ -161,6 +183,57 @@ fn verdict_rows<'a>(report: &'a Report, rows: &mut Vec<Row<'a>>) {
     report.limits.iter().for_each(|l| say("limit", l.clone(), None));
     report.notes.iter().for_each(|n| say("note", n.text.clone(), Some(n.count as f64)));
     report.problems.iter().for_each(|p| say("problem", p.to_string(), None));
+}
+
+fn lineage_rows<'a>(report: &'a Report, l: &'a Lineage, rows: &mut Vec<Row<'a>>) {
+    let candidate = report.label(l.candidate);
+    rows.push(Row {
+        table: "lineage",
+        item: "descent".into(),
+        candidate,
+        method: lineage::decisive(l).map_or("", |t| &t.method),
+        quantity: "ln p",
+        value: l.ln_p,
+        text: format!("{}: {}", l.relation.words(), l.why),
+        ..Row::default()
+    });
+    for t in &l.tests {
+        let row = |quantity, value, text: &str| Row {
+            table: "lineage",
+            item: lineage::access(t.access).into(),
+            candidate,
+            method: &t.method,
+            quantity,
+            value,
+            text: text.into(),
+            ..Row::default()
+        };
+        rows.push(row("statistic", Some(t.statistic), &t.about));
+        rows.push(row("ln p", t.ln_p, lineage::basis(t.basis)));
+        if let Some(null) = &t.null {
+            rows.push(row("null mean", Some(null.mean), &null.about));
+            rows.push(row("null deviation", Some(null.deviation), &null.about));
+            rows.extend(null.controls.iter().map(|c| row("control", Some(*c), "")));
+        }
+        rows.extend(t.notes.iter().map(|n| row("note", None, n)));
+        if let Some(map) = &t.map {
+            for (layer, values) in map.rows.iter().zip(&map.values) {
+                for (kind, &value) in map.columns.iter().zip(values) {
+                    rows.push(Row {
+                        table: "layers",
+                        item: format!("{layer}, {kind}"),
+                        ..row("likeness", value, &map.about)
+                    });
+                }
+            }
+        }
+    }
+    for f in &l.context {
+        for (quantity, text) in [("suspect", &f.suspect), ("candidate", &f.candidate)] {
+            let (item, text) = (f.name.clone(), text.clone());
+            rows.push(Row { table: "context", item, candidate, quantity, text, ..Row::default() });
+        }
+    }
 }
 
 fn sample_rows<'a>(report: &'a Report, rows: &mut Vec<Row<'a>>) {

@@ -3,7 +3,7 @@
 use super::figures::plain;
 use super::heatmap::{self, Against};
 use super::markup::{Element, html};
-use super::{Report, chart, tables};
+use super::{Report, chart, layers, lineage, nullplot, tables, tree};
 
 /// Samples whose heat maps are shown.
 const HEAT_MAPS: usize = 12;
@@ -12,6 +12,8 @@ const SAMPLE_ROWS: usize = 200;
 
 /// Classes of chart, tables and heat maps; the page uses the same.
 pub const STYLE: &str = include_str!("report.css");
+/// Classes of the pictures of descent, where there are any; the page uses the same.
+pub const LINEAGE_STYLE: &str = include_str!("lineage.css");
 /// What the standalone document adds.
 const DOCUMENT_STYLE: &str = include_str!("document.css");
 
@@ -35,19 +37,26 @@ pub fn write(report: &Report) -> String {
         .child(html("meta").attr("name", "color-scheme").attr("content", "light dark"))
         .child(html("meta").attr("name", "referrer").attr("content", "no-referrer"))
         .child(html("title").text(format!("{title} – basetrace report")))
-        .child(html("style").text(STYLE).text(DOCUMENT_STYLE));
+        .child(style(report));
+    // By weights alone there are no samples, and perhaps nothing to rank them by.
+    let by_weights = !report.lineage.is_empty() && report.samples.is_empty();
     let main = html("main")
         .child(verdict(report))
-        .child(
+        .with((!by_weights || report.decisive().is_some()).then(|| {
             section("Ranking")
                 .child(html("figure").child(chart::chart(report, "chart")))
                 .child(tables::ranking(report))
                 .child(tables::methods(report))
-                .with(tables::matching(report)),
-        )
+                .with(tables::matching(report))
+        }))
+        .with(descent(report))
+        .with(dendrogram(report))
         .with(heat_maps(report))
-        .child(samples(report))
-        .child(section("Levels").child(levels_note()).child(tables::levels(report)))
+        .with((!by_weights).then(|| samples(report)))
+        .with(
+            (!by_weights)
+                .then(|| section("Levels").child(levels_note()).child(tables::levels(report))),
+        )
         .child(
             section("Candidates and inputs")
                 .child(tables::candidates(report))
@@ -62,6 +71,67 @@ pub fn write(report: &Report) -> String {
 
 fn section(heading: &str) -> Element {
     html("section").child(html("h2").text(heading))
+}
+
+fn style(report: &Report) -> Element {
+    let style = html("style").text(STYLE);
+    match report.lineage.is_empty() && report.tree.is_none() {
+        true => style.text(DOCUMENT_STYLE),
+        false => style.text(LINEAGE_STYLE).text(DOCUMENT_STYLE),
+    }
+}
+
+/// A drawing that scrolls by itself where it is too wide.
+fn picture(drawing: Element, label: &str) -> Element {
+    html("figure")
+        .class("bt-picture")
+        .attr("tabindex", "0")
+        .attr("role", "group")
+        .attr("aria-label", label)
+        .child(drawing)
+}
+
+/// What the suspect is to each candidate, the nearest one's tests open to view.
+fn descent(report: &Report) -> Option<Element> {
+    let table = lineage::descent(report)?;
+    let mut out = section("Descent").child(table);
+    for (i, l) in lineage::order(report).into_iter().enumerate() {
+        let parts = of_candidate(report, l.candidate);
+        if parts.is_empty() {
+            continue;
+        }
+        let name = plain(report.label(l.candidate));
+        out = match i {
+            0 => out.child(html("h3").text("Against ").foreign(name)).with(parts),
+            _ => out.child(
+                html("details").child(html("summary").text("Against ").foreign(name)).with(parts),
+            ),
+        };
+    }
+    Some(out)
+}
+
+fn of_candidate(report: &Report, c: usize) -> Vec<Element> {
+    let nulls = nullplot::chart(report, c, &format!("null-{c}"));
+    let mut out: Vec<Element> = lineage::tests(report, c).into_iter().collect();
+    out.extend(nulls.map(|drawing| picture(drawing, "Scores on their nulls")));
+    for (i, _) in layers::maps(report, c) {
+        let map = layers::chart(report, c, i, &format!("layers-{c}-{i}"));
+        out.extend(map.map(|drawing| picture(drawing, "Heat map by layer")));
+        out.extend(layers::table(report, c, i).map(as_table));
+    }
+    out.extend(lineage::context(report, c));
+    out
+}
+
+fn as_table(table: Element) -> Element {
+    html("details").child(html("summary").text("The same as a table")).child(table)
+}
+
+fn dendrogram(report: &Report) -> Option<Element> {
+    let drawing = tree::chart(report, "tree")?;
+    let out = section("Dendrogram").child(picture(drawing, "Dendrogram"));
+    Some(out.with(tree::table(report).map(as_table)))
 }
 
 fn paragraphs(class: &'static str, texts: &[String]) -> Element {

@@ -2,6 +2,7 @@
 
 use super::{Report, SCHEMA};
 use crate::error::{Error, ErrorKind, Result};
+use crate::evidence::lineage::Test;
 
 /// `report` as JSON, indented, ending in a line feed.
 ///
@@ -128,8 +129,36 @@ fn check_finite(report: &Report) -> Result<()> {
             }
         }
     }
+    for l in &report.lineage {
+        let whose = report.label(l.candidate);
+        if l.ln_p.is_some_and(|p| !p.is_finite()) {
+            return fail(format!("the p-value of descent from {whose} is not finite"));
+        }
+        if let Some(t) = l.tests.iter().find(|t| !finite(t)) {
+            return fail(format!("{} gave no finite figures for {whose}", t.method));
+        }
+    }
+    if let Some(tree) = &report.tree {
+        let heights = tree.joins.iter().map(|j| &j.2);
+        if !tree.distances.iter().flatten().chain(heights).all(|d| d.is_finite()) {
+            return fail("a distance in the tree of models is not finite".into());
+        }
+    }
     if report.levels.iter().flatten().flatten().any(|b| !b.is_finite()) {
         return fail("a level in bits per byte is not finite".into());
     }
     Ok(())
+}
+
+fn finite(test: &Test) -> bool {
+    let mut all = vec![test.statistic, test.ln_p.unwrap_or(0.0)];
+    if let Some(null) = &test.null {
+        all.extend([null.mean, null.deviation]);
+        all.extend(&null.controls);
+    }
+    if let Some(map) = &test.map {
+        all.extend([map.range.0, map.range.1]);
+        all.extend(map.values.iter().flatten().flatten());
+    }
+    all.iter().all(|x| x.is_finite())
 }

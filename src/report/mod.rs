@@ -5,13 +5,18 @@
 
 pub mod chart;
 pub mod csv;
+pub mod draw;
 pub mod figures;
 pub mod heatmap;
 pub mod html;
 pub mod json;
+pub mod layers;
+pub mod lineage;
 pub mod markup;
+pub mod nullplot;
 pub mod tables;
 pub mod text;
+pub mod tree;
 
 use crate::error::Error;
 use crate::evidence::lineage::{Lineage, Tree};

@@ -4,24 +4,28 @@ use super::figures::{self, ordinal, truncate};
 use super::markup::{Element, html};
 use super::{Finding, Report, SampleResult};
 
-fn head(cells: impl IntoIterator<Item = Element>) -> Element {
+pub(super) fn head(cells: impl IntoIterator<Item = Element>) -> Element {
     html("thead").child(html("tr").with(cells))
 }
 
-fn th(text: impl Into<String>) -> Element {
+pub(super) fn th(text: impl Into<String>) -> Element {
     html("th").attr("scope", "col").text(text)
 }
 
-fn td(text: impl Into<String>) -> Element {
+pub(super) fn td(text: impl Into<String>) -> Element {
     html("td").text(text)
 }
 
-fn num(text: impl Into<String>) -> Element {
+pub(super) fn num(text: impl Into<String>) -> Element {
     html("td").class("bt-num").text(text)
 }
 
 /// A table that scrolls by itself where it is too wide.
-fn framed(caption: &str, head: Element, rows: impl IntoIterator<Item = Element>) -> Element {
+pub(super) fn framed(
+    caption: &str,
+    head: Element,
+    rows: impl IntoIterator<Item = Element>,
+) -> Element {
     let table = html("table")
         .class("bt-table")
         .child(html("caption").text(caption))

@@ -1,7 +1,7 @@
 //! The report for a terminal.
 
 use super::figures::{self, ordinal, plain, truncate, width};
-use super::{Finding, Report};
+use super::{Finding, Report, lineage};
 
 /// `report` as aligned plain text, without escape sequences.
 pub fn write(report: &Report) -> String {
@@ -17,6 +17,9 @@ pub fn write(report: &Report) -> String {
         }
         out.push_str(&format!("Score: {}\n", plain(&finding.about)));
     }
+    if !report.lineage.is_empty() {
+        descent(report, &mut out);
+    }
     if report.findings.len() > 2 {
         methods(report, &mut out);
     }
@@ -31,6 +34,42 @@ pub fn write(report: &Report) -> String {
         out.push_str(&format!("note: {}\n", plain(&n.text)));
     }
     out
+}
+
+/// What the suspect is to each candidate, why, and by which tests.
+fn descent(report: &Report, out: &mut String) {
+    let head = |cells: &[&str]| cells.iter().map(|&c| c.to_owned()).collect::<Vec<_>>();
+    let order = lineage::order(report);
+    let name = |c: usize| truncate(&plain(report.label(c)), 40);
+    let mut rows = vec![head(&["candidate", "the suspect is", "decisive test", "p-value (Holm)"])];
+    for l in &order {
+        rows.push(vec![
+            name(l.candidate),
+            l.relation.words().into(),
+            lineage::decisive(l).map_or_else(|| figures::UNKNOWN.into(), |t| plain(&t.method)),
+            lineage::p(l.ln_p),
+        ]);
+    }
+    out.push_str("\nDescent\n");
+    table(&rows, 3, out);
+    for l in order.iter().filter(|l| !l.why.is_empty()) {
+        out.push_str(&format!("{}: {}\n", name(l.candidate), plain(&l.why)));
+    }
+    let mut rows = vec![head(&["candidate", "test", "access", "null", "statistic", "p-value"])];
+    for (l, t) in order.iter().flat_map(|l| l.tests.iter().map(move |t| (l, t))) {
+        rows.push(vec![
+            name(l.candidate),
+            plain(&t.method),
+            lineage::access(t.access).into(),
+            lineage::basis(t.basis).into(),
+            figures::score(t.statistic),
+            lineage::p(t.ln_p),
+        ]);
+    }
+    if rows.len() > 1 {
+        out.push_str("\nTests, each by itself and before any correction\n");
+        table(&rows, 4, out);
+    }
 }
 
 /// Whom each method by itself names first.

@@ -1,6 +1,7 @@
 //! A report made by hand, with everything awkward in it.
 
 use basetrace::decoder::TokenScore;
+use basetrace::evidence::lineage::{Basis, Fact, LayerMap, Lineage, Null, Relation, Test, Tree};
 use basetrace::evidence::{Access, Finding, NoneOfThese, ResponseScore, Standing};
 use basetrace::job::Parameters;
 use basetrace::report::{Answer, Candidate, Input, Report, SCHEMA, SampleResult, Verdict};
@@ -201,4 +202,134 @@ pub fn realistic(answer: Answer) -> Report {
         ],
         answer,
     )
+}
+
+/// With the suspect's weights at hand: a merged adapter of the first candidate,
+/// something of the second, nothing of the third, each in `layers` layers.
+#[allow(dead_code, reason = "not every test shows this one")]
+pub fn kin(layers: usize) -> Report {
+    let mut out = report(
+        &["larch", "alder <i>", "birch"],
+        &[(Some("Say hi"), "hello there, dear friend"), (None, "=1+1 is two")],
+        Answer::Attributed,
+    );
+    out.suspect = "larch-chat".into();
+    let kinds = ["query", "key", "value", "output", "gate", "up", "down"];
+    let map = |likeness: f64, step: f64| LayerMap {
+        about: "Cosine of the two matrices, 0 for unrelated ones, 1 for the same".into(),
+        columns: kinds.map(Into::into).to_vec(),
+        rows: std::iter::once("embedding".into())
+            .chain((0..layers).map(|l| format!("layer {l}")))
+            .collect(),
+        values: (0..=layers)
+            .map(|l| {
+                let cell = |k: usize| likeness - step * ((l * 3 + k * 2) % 7) as f64;
+                (0..kinds.len()).map(|k| (l > 0 || k == 0).then(|| cell(k))).collect()
+            })
+            .collect(),
+        range: (0.0, 1.0),
+    };
+    let test = |method: &str, statistic: f64, ln_p: Option<f64>, basis| Test {
+        method: method.into(),
+        about: format!("What {method} measures, in its unit"),
+        access: Access::Weights,
+        statistic,
+        ln_p,
+        basis,
+        null: None,
+        map: None,
+        notes: vec![],
+    };
+    let null = |mean: f64, deviation: f64, controls: &[f64]| {
+        Some(Null {
+            about: "Models that were trained apart".into(),
+            mean,
+            deviation,
+            controls: controls.to_vec(),
+        })
+    };
+    let agreement = |statistic, ln_p| Test {
+        access: Access::Query,
+        null: null(0.25, 0.0625, &[0.21875, 0.28125, 0.3125]),
+        ..test("next-token", statistic, Some(ln_p), Basis::Asymptotic)
+    };
+    let tests = |likeness: f64, step: f64, ln_p: f64, agree: (f64, f64)| {
+        vec![
+            Test {
+                null: null(0.0, 0.03125, &[]),
+                map: Some(map(likeness, step)),
+                notes: vec!["Rows were matched before they were compared".into()],
+                ..test("row-matching", likeness, Some(ln_p), Basis::Exact)
+            },
+            Test {
+                null: null(0.125, 0.0625, &[0.0625, 0.09375, 0.1875]),
+                ..test(
+                    "aligned-similarity",
+                    likeness / 2.0 + 0.125,
+                    Some(ln_p / 4.0),
+                    Basis::Empirical,
+                )
+            },
+            test("tensor-forensics", likeness, None, Basis::Descriptive),
+            agreement(agree.0, agree.1),
+        ]
+    };
+    let fact = |name: &str, suspect: &str, candidate: &str| Fact {
+        name: name.into(),
+        suspect: suspect.into(),
+        candidate: candidate.into(),
+        same: suspect == candidate,
+    };
+    let lineage = |candidate, relation, why: &str, ln_p, tests| Lineage {
+        candidate,
+        relation,
+        why: why.into(),
+        ln_p,
+        tests,
+        context: vec![
+            fact("architecture", "llama", "llama"),
+            fact(
+                "vocabulary",
+                "4096 tokens",
+                ["4096 tokens", "8192 tokens", "4096 tokens"][candidate],
+            ),
+            fact("name", "=HYPERLINK(1)", "<i>\u{202e}"),
+        ],
+    };
+    out.lineage = vec![
+        lineage(
+            0,
+            Relation::AdapterMerged,
+            "Each matrix differs by one of rank 8 or less.",
+            Some(-804.5),
+            tests(0.9921875, 0.0078125, -806.0, (0.84375, -40.0)),
+        ),
+        lineage(
+            1,
+            Relation::SharedInitialisation,
+            "Rows match better than by chance, values do not",
+            Some(-9.25),
+            tests(0.109375, 0.03125, -11.5, (0.34375, -2.75)),
+        ),
+        lineage(
+            2,
+            Relation::Independent,
+            "Comparable, and no test speaks for kinship.",
+            Some(-0.0078125),
+            tests(-0.015625, 0.00390625, -0.3125, (0.1875, -0.125)),
+        ),
+    ];
+    out.tree = Some(Tree {
+        about: "Share of words in which two models' answers differ".into(),
+        leaves: ["larch", "alder <i>", "birch", "larch-chat"].map(Into::into).to_vec(),
+        candidates: 3,
+        distances: vec![
+            vec![0.0, 0.75, 0.875, 0.125],
+            vec![0.75, 0.0, 0.8125, 0.6875],
+            vec![0.875, 0.8125, 0.0, 0.875],
+            vec![0.125, 0.6875, 0.875, 0.0],
+        ],
+        joins: vec![(0, 3, 0.125), (4, 1, 0.71875), (5, 2, 0.84375)],
+    });
+    out
 }

@@ -17,7 +17,7 @@ use crate::app::protocol::{Inputs, Inspected, PASTED, Reply, Request, Role};
 use crate::error::{Error, ErrorKind, Result};
 use crate::report::Report;
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::rc::Rc;
 use wasm_bindgen_futures::spawn_local;
 use web_sys::{Blob, HtmlTextAreaElement};
@@ -44,6 +44,8 @@ struct State {
     report: Option<Rc<Report>>,
     /// Whose responses a file holds, where the user said so.
     roles: BTreeMap<String, Role>,
+    /// Files of models that are suspects.
+    suspects: BTreeSet<String>,
     rows: usize,
     demo: Option<Demo>,
     /// Whether to run as soon as the files are inspected.
@@ -195,8 +197,9 @@ impl App {
         let pasted = dom::by_id::<HtmlTextAreaElement>("paste")?.value();
         let state = self.0.borrow();
         let paths = state.files.iter().map(|f| f.path.clone()).collect();
-        let roles = state.roles.clone();
-        Ok((Inputs { paths, pasted, roles }, state.files.iter().map(|f| f.blob.clone()).collect()))
+        let (roles, suspects) = (state.roles.clone(), state.suspects.clone());
+        let blobs = state.files.iter().map(|f| f.blob.clone()).collect();
+        Ok((Inputs { paths, pasted, roles, suspects }, blobs))
     }
 
     fn hear(&self, reply: Result<Reply>) {
@@ -256,6 +259,10 @@ impl App {
                 "sample"
             )
         );
+        if let n @ 1.. = state.seen.suspects() {
+            let whose = many(n, "suspect");
+            out.push_str(&format!(" {whose} by {} weights.", if n == 1 { "its" } else { "their" }));
+        }
         let problems = state.seen.problems.len() + state.taking.len();
         if problems > 0 {
             out.push_str(&format!(" {} could not be used.", many(problems, "input")));
@@ -335,6 +342,8 @@ impl App {
                     .collect(),
             };
             state.files.retain(|f| !gone.contains(&f.path));
+            // Another file of that name is another model.
+            state.suspects.retain(|f| !gone.contains(f));
             list == "samples" && gone.iter().any(|name| name == PASTED)
         };
         if pasted && let Ok(field) = dom::by_id::<HtmlTextAreaElement>("paste") {
@@ -361,6 +370,7 @@ impl App {
         state.files.clear();
         state.taking.clear();
         state.roles.clear();
+        state.suspects.clear();
         state.demo = None;
         state.then_run = false;
         if let Ok(field) = dom::by_id::<HtmlTextAreaElement>("paste") {

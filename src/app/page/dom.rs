@@ -57,17 +57,23 @@ pub fn build(element: &markup::Element) -> Result<Element> {
     Ok(out)
 }
 
-/// Fills the element `id` with `children` alone.
+/// Fills the element `id` with `children` alone. What had the focus in it keeps
+/// it, where one of the same id takes its place.
 ///
 /// # Errors
 /// As [`by_id`] and [`build`].
 pub fn fill(id: &str, children: impl IntoIterator<Item = markup::Element>) -> Result<()> {
     let target: Element = by_id(id)?;
+    let focused = document()?.active_element().filter(|e| target.contains(Some(e)) && *e != target);
+    let focused = focused.map(|e| e.id()).filter(|id| !id.is_empty());
     target.set_text_content(None);
     for child in children {
         target
             .append_child(&*build(&child)?)
             .map_err(|e| thrown("the page cannot show its result", &e))?;
+    }
+    if let Some(id) = focused {
+        focus(&id);
     }
     Ok(())
 }

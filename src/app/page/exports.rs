@@ -3,7 +3,8 @@
 use super::dom::{document, thrown};
 use crate::app::png;
 use crate::error::{Error, ErrorKind, Result};
-use crate::report::{Report, chart, csv, html, json};
+use crate::report::markup::Element;
+use crate::report::{Report, chart, csv, draw, html, json};
 use gloo::timers::callback::Timeout;
 use js_sys::{Array, Promise, Uint8Array};
 use wasm_bindgen::prelude::*;
@@ -29,10 +30,20 @@ pub fn text(report: &Report, id: &str) -> Result<()> {
     let (name, kind, text) = match id {
         "export-json" => ("basetrace-report.json", "application/json", json::write(report)?),
         "export-csv" => ("basetrace-report.csv", "text/csv;charset=utf-8", csv::write(report)?),
-        "export-svg" => ("basetrace-chart.svg", "image/svg+xml", chart::svg_file(report)?),
+        "export-svg" => {
+            return drawing(report, "basetrace-chart.svg", chart::chart(report, "basetrace"));
+        }
         _ => ("basetrace-report.html", "text/html;charset=utf-8", html::write(report)),
     };
     save(name, &blob(&JsValue::from_str(&text), kind)?)
+}
+
+/// Saves `drawing` as SVG, with what is needed to repeat the run.
+///
+/// # Errors
+/// As [`text`].
+pub fn drawing(report: &Report, name: &str, drawing: Element) -> Result<()> {
+    save(name, &blob(&JsValue::from_str(&draw::file(drawing, report)?), "image/svg+xml")?)
 }
 
 /// Saves a file of prompts.
@@ -49,13 +60,13 @@ pub fn prompts(text: &str) -> Result<()> {
 /// Where the browser cannot draw it.
 pub async fn picture(report: &Report) -> Result<()> {
     let fail = |e: JsValue| thrown("the chart cannot be drawn", &e).hint("save it as SVG instead");
-    let drawing = chart::chart(report, "basetrace");
+    let chart = chart::chart(report, "basetrace");
     let size = |wanted: &str| {
-        let of = drawing.attributes.iter().find(|(name, _)| *name == wanted);
+        let of = chart.attributes.iter().find(|(name, _)| *name == wanted);
         of.and_then(|(_, v)| v.parse::<f64>().ok()).unwrap_or(760.0) * SCALE
     };
     let (width, height) = (size("width"), size("height"));
-    let source = blob(&JsValue::from_str(&drawing.to_svg()), "image/svg+xml")?;
+    let source = blob(&JsValue::from_str(&chart.to_svg()), "image/svg+xml")?;
     let address = Url::create_object_url_with_blob(&source).map_err(fail)?;
     let image = HtmlImageElement::new().map_err(fail)?;
     image.set_src(&address);

@@ -16,7 +16,7 @@ pub fn show(seen: &Inspected, taking: &[Error], files: &[Given]) -> Result<()> {
     dom::fill("encoder", seen.encoder.iter().map(encoder))?;
     dom::fill("samples", seen.samples.iter().enumerate().map(|(i, s)| sample(i, s)))?;
     dom::show("no-candidates", seen.ranked() == 0);
-    let texts = seen.ranked() - seen.candidates.len();
+    let texts = seen.by_text();
     dom::show("text-candidates", texts > 0);
     dom::say("text-candidates", &format!("{texts} known by their responses."));
     dom::show("no-samples", seen.samples.is_empty());
@@ -53,8 +53,37 @@ fn candidate(i: usize, c: &CandidateInfo) -> Element {
         1 => "1 file".to_owned(),
         n => format!("{n} files"),
     };
-    let about = format!("{} · {} · {files}", c.family, bytes(c.bytes));
-    item(&c.label, &about, &c.files.join("\n"), i)
+    let mut about = format!("{} · {} · {files}", c.family, bytes(c.bytes));
+    if c.encoder {
+        about.push_str(" · compared by its weights alone");
+    }
+    item(&c.label, &about, &c.files.join("\n"), i).child(part(c, &i.to_string(), "a candidate"))
+}
+
+/// The choice of what a model is; `otherwise` names what it is where not the suspect.
+fn part(c: &CandidateInfo, which: &str, otherwise: &str) -> Element {
+    let id = format!("model-{which}");
+    choice(
+        "These weights are ",
+        &id,
+        ("data-model", which),
+        [("candidate", otherwise, !c.suspect), ("suspect", "the suspect’s", c.suspect)],
+    )
+}
+
+/// A labelled choice in a list item: value, words and whether it is chosen.
+fn choice(
+    label: &str,
+    id: &str,
+    (mark, which): (&'static str, &str),
+    options: [(&str, &str, bool); 2],
+) -> Element {
+    let option = |(value, text, chosen): (&str, &str, bool)| {
+        let option = html("option").attr("value", value).text(text);
+        if chosen { option.attr("selected", "selected") } else { option }
+    };
+    let select = html("select").attr("id", id).attr(mark, which).with(options.map(option));
+    html("div").class("whose").child(html("label").attr("for", id).text(label)).child(select)
 }
 
 fn sample(i: usize, s: &SamplesInfo) -> Element {
@@ -87,7 +116,7 @@ fn encoder(e: &CandidateInfo) -> Element {
         _ => &e.label,
     };
     name_removal(&mut row, which);
-    row
+    row.child(part(e, "encoder", "the text encoder"))
 }
 
 fn name_removal(e: &mut Element, which: &str) {
@@ -105,17 +134,14 @@ fn name_removal(e: &mut Element, which: &str) {
 
 /// The choice of whose responses a file holds.
 fn whose(s: &SamplesInfo, i: usize) -> Element {
-    let id = format!("role-{i}");
-    let option = |value: &str, text: &str, role: Role| {
-        let option = html("option").attr("value", value).text(text);
-        if s.role == role { option.attr("selected", "selected") } else { option }
-    };
-    html("div").class("whose").child(html("label").attr("for", &id).text("Written by ")).child(
-        html("select")
-            .attr("id", &id)
-            .attr("data-role", i.to_string())
-            .child(option("suspect", "the suspect", Role::Suspect))
-            .child(option("candidate", "candidates", Role::Candidate)),
+    choice(
+        "Written by ",
+        &format!("role-{i}"),
+        ("data-role", &i.to_string()),
+        [
+            ("suspect", "the suspect", s.role == Role::Suspect),
+            ("candidate", "candidates", s.role == Role::Candidate),
+        ],
     )
 }
 

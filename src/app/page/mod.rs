@@ -6,6 +6,7 @@ mod demo;
 mod dom;
 mod exports;
 mod files;
+mod lineage;
 mod link;
 mod lists;
 mod result;
@@ -13,7 +14,7 @@ mod result;
 use app::App;
 use gloo::events::{EventListener, EventListenerOptions};
 use gloo::timers::callback::Timeout;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use wasm_bindgen::JsCast;
 use web_sys::{DragEvent, Element, Event, HtmlInputElement, HtmlSelectElement};
@@ -72,6 +73,14 @@ fn wire(app: &App) -> crate::Result<()> {
         let app = app.clone();
         dom::on(id, "change", move |_| app.heat())?;
     }
+    for id in lineage::CHOICES {
+        let app = app.clone();
+        dom::on(id, "change", move |_| app.lineage(id))?;
+    }
+    for id in lineage::PICTURES {
+        let app = app.clone();
+        dom::on(id, "click", move |_| app.save_picture(id))?;
+    }
     for list in ["candidates", "encoder", "samples", "problems"] {
         let app = app.clone();
         dom::on(list, "click", move |event| {
@@ -82,13 +91,21 @@ fn wire(app: &App) -> crate::Result<()> {
             }
         })?;
     }
-    let own = app.clone();
-    dom::on("samples", "change", move |event| {
-        let Some(select) = target::<HtmlSelectElement>(event) else { return };
-        if let Some(which) = select.get_attribute("data-role") {
-            own.role(&which, &select.value());
-        }
-    })?;
+    type Choose = fn(&App, &str, &str);
+    let choices: [(&str, &str, Choose); 3] = [
+        ("samples", "data-role", App::role),
+        ("candidates", "data-model", App::model),
+        ("encoder", "data-model", App::model),
+    ];
+    for (list, mark, choose) in choices {
+        let app = app.clone();
+        dom::on(list, "change", move |event| {
+            let Some(select) = target::<HtmlSelectElement>(event) else { return };
+            if let Some(which) = select.get_attribute(mark) {
+                choose(&app, &which, &select.value());
+            }
+        })?;
+    }
     dom::on("training-mode", "change", move |event| {
         if let Some(select) = target::<HtmlSelectElement>(event) {
             app::training_defaults(&select.value());
@@ -113,15 +130,24 @@ fn wire(app: &App) -> crate::Result<()> {
 /// Pasted text is looked at when typing rests or the field is left.
 fn paste(app: &App) -> crate::Result<()> {
     let timer: Rc<RefCell<Option<Timeout>>> = Rc::default();
-    let (own, its) = (app.clone(), timer.clone());
+    // Whether there is text that was not looked at: else leaving the field for the
+    // button that runs would take the click from it.
+    let fresh: Rc<Cell<bool>> = Rc::default();
+    let (own, its) = (app.clone(), fresh.clone());
     dom::on("paste", "input", move |_| {
-        let own = own.clone();
+        its.set(true);
+        let (own, its) = (own.clone(), its.clone());
+        let look = move || {
+            if its.take() {
+                own.inspect();
+            }
+        };
         // The earlier one is dropped, and with it called off.
-        *its.borrow_mut() = Some(Timeout::new(SETTLED, move || own.inspect()));
+        *timer.borrow_mut() = Some(Timeout::new(SETTLED, look));
     })?;
     let own = app.clone();
     dom::on("paste", "change", move |_| {
-        if timer.borrow_mut().take().is_some() {
+        if fresh.take() {
             own.inspect();
         }
     })

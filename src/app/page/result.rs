@@ -1,6 +1,6 @@
 //! The result: verdict, chart, tables and heat maps.
 
-use super::{dom, lists};
+use super::{dom, lineage, lists};
 use crate::error::Result;
 use crate::report::figures::{plain, truncate};
 use crate::report::heatmap::{self, Against};
@@ -34,6 +34,12 @@ pub fn show(report: &Report) -> Result<()> {
     });
     dom::say("verdict-text", &plain(&report.verdict.text));
     warnings(report)?;
+    // By weights alone there may be nothing to draw; the page says it all below.
+    let ranked = report.decisive().is_some() || report.lineage.is_empty();
+    for id in ["chart", "ranking", "methods", "export-svg", "export-png"] {
+        dom::show(id, ranked);
+    }
+    lineage::show(report)?;
     dom::fill("chart", [chart::chart(report, "chart-svg")])?;
     dom::fill("ranking", [ranking(report)])?;
     dom::fill("methods", [tables::methods(report)])?;

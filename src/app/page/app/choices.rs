@@ -3,7 +3,7 @@
 
 use super::App;
 use super::run::number;
-use crate::app::page::{dom, exports, result};
+use crate::app::page::{dom, exports, lineage, result};
 use crate::app::protocol::{Request, Role};
 use crate::error::Result;
 use crate::evidence::text::training::{Mode, Training};
@@ -47,6 +47,45 @@ impl App {
             state.roles.insert(name, role);
         }
         self.inspect();
+    }
+
+    /// The user says what the model in row `which` of the lists is.
+    pub fn model(&self, which: &str, part: &str) {
+        if self.running() {
+            return;
+        }
+        {
+            let mut state = self.0.borrow_mut();
+            let seen = match which.parse() {
+                Ok(i) => state.seen.candidates.get::<usize>(i),
+                Err(_) => state.seen.encoder.as_ref(),
+            };
+            let Some(files) = seen.map(|c| c.files.clone()) else { return };
+            for file in files {
+                if part == "suspect" {
+                    state.suspects.insert(file);
+                } else {
+                    state.suspects.remove(&file);
+                }
+            }
+        }
+        self.inspect();
+    }
+
+    /// Shows what the choices among the evidence of descent name.
+    pub fn lineage(&self, choice: &str) {
+        self.with_report(|r| match choice {
+            "lineage-candidate" => lineage::candidate(r),
+            _ => lineage::layers(r),
+        });
+    }
+
+    /// Saves the picture of the button `id`.
+    pub fn save_picture(&self, id: &str) {
+        self.with_report(|r| match lineage::picture(r, id)? {
+            Some((name, drawing)) => exports::drawing(r, name, drawing),
+            None => Ok(()),
+        });
     }
 
     /// Shows what was found about suspect number `which`.
