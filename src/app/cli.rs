@@ -2,14 +2,15 @@
 
 mod bench;
 mod files;
+mod inspect;
 mod progress;
 mod prompts;
 mod texts;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::formats::{Archive, CandidateFiles};
 use crate::job::{Job, Parameters};
-use crate::report::figures::{self, plain};
+use crate::prompts::file;
+use crate::report::figures::plain;
 use crate::report::{Answer, Report, chart, csv, html, json, text};
 use clap::{Args, Parser, Subcommand};
 use files::{open, sources};
@@ -72,12 +73,16 @@ struct Rank {
     /// With a model column it may hold several suspects
     #[arg(long, short, required = true, value_name = "FILE", num_args = 1..)]
     samples: Vec<PathBuf>,
-    /// Responses of known fine-tunes to learn from, with a model column
-    #[arg(long, value_name = "FILE", requires = "truth")]
-    labelled: Option<PathBuf>,
-    /// JSON object that names the candidate of each labelled fine-tune
+    /// Responses of known fine-tunes to learn from, with a model column, and with a
+    /// base column that names the candidate each comes from, or --truth
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    labelled: Vec<PathBuf>,
+    /// JSON object that names the candidate of each labelled fine-tune without a base column
     #[arg(long, value_name = "FILE", requires = "labelled")]
     truth: Option<PathBuf>,
+    /// The prompts that the suspect was asked: the report then says which have no answer
+    #[arg(long, value_name = "FILE")]
+    prompts: Option<PathBuf>,
     /// Whom the text classifiers know: all candidates, or one at a time
     #[arg(long, value_enum, default_value_t = texts::Level::Universal)]
     knowledge: texts::Level,
@@ -139,7 +144,7 @@ pub fn main() -> u8 {
     };
     let done = match cli.command {
         Command::Rank(args) => rank(&args),
-        Command::Inspect { files } => inspect(&files),
+        Command::Inspect { files } => inspect::inspect(&files),
         Command::Prompts(args) => prompts::prompts(&args),
         Command::Bench(args) => bench::bench(&args),
         #[cfg(feature = "zoo")]
@@ -196,18 +201,27 @@ fn rank(args: &Rank) -> Result<u8> {
         &sources(&args.samples, &mut problems),
         &mut problems,
     );
-    let labelled = match &args.labelled {
-        Some(path) => {
-            let rows = given.groups(
-                "labelled fine-tunes",
-                None,
-                &sources(std::slice::from_ref(path), &mut problems),
-                &mut problems,
-            );
-            texts::labelled(rows, args.truth.as_deref(), &mut problems)
+    if let Some(path) = &args.prompts {
+        let opened = sources(std::slice::from_ref(path), &mut problems);
+        for source in opened {
+            match file::open(source.as_ref()) {
+                Ok(asked) => given.notes.extend(file::gaps(&asked, &suspects)),
+                Err(e) => problems.push(e),
+            }
+            given.sources.push(("prompts".into(), source));
         }
-        None => vec![],
-    };
+    }
+    let known = sources(&args.labelled, &mut problems);
+    let known = given.groups("labelled fine-tunes", None, &known, &mut problems);
+    let mut lists = vec![];
+    if let Some(path) = &args.truth {
+        match texts::truth(path) {
+            Ok(labels) => lists.push(labels),
+            Err(e) => problems.push(e),
+        }
+    }
+    let (labelled, mut faults) = crate::labels::assign(known, &lists.iter().collect::<Vec<_>>());
+    problems.append(&mut faults);
     problems.iter().for_each(|p| say("problem", p));
     let usable = |missing: bool, what: &str, hint: &str| {
         if missing { Err(Error::new(ErrorKind::Missing, what).hint(hint)) } else { Ok(()) }
@@ -306,54 +320,6 @@ fn writable(path: &Path) -> Result<()> {
         return Err(cannot_write(path, &e));
     }
     Ok(())
-}
-
-fn inspect(paths: &[PathBuf]) -> Result<u8> {
-    let mut problems = vec![];
-    let (candidates, samples) = open(paths, &mut problems);
-    let mut out = String::new();
-    for c in &candidates {
-        match describe(c) {
-            Ok(lines) => out.push_str(&lines),
-            Err(e) => problems.push(e),
-        }
-    }
-    for source in &samples {
-        match crate::samples::read(source.as_ref()) {
-            Ok(s) => {
-                let name = plain(source.name());
-                out.push_str(&format!("samples {name}: {} usable\n", s.samples.len()));
-                for n in s.notes {
-                    out.push_str(&format!("  note: {}\n", plain(&n.text)));
-                }
-            }
-            Err(e) => problems.push(e),
-        }
-    }
-    print(&out)?;
-    problems.iter().for_each(|p| say("problem", p));
-    Ok(u8::from(!problems.is_empty() || out.is_empty()))
-}
-
-fn describe(files: &CandidateFiles) -> Result<String> {
-    let archive = Archive::open(files)?;
-    let weights: u64 =
-        archive.tensors.values().map(|t| t.shape.iter().map(|&n| n as u64).product::<u64>()).sum();
-    let mut dtypes: Vec<String> =
-        archive.tensors.values().map(|t| format!("{:?}", t.dtype)).collect();
-    dtypes.sort();
-    dtypes.dedup();
-    let mut out = format!(
-        "candidate {}: {} weights in {} tensors ({})\n",
-        plain(&files.label),
-        figures::count(weights),
-        archive.tensors.len(),
-        dtypes.join(", ")
-    );
-    for f in &files.files {
-        out.push_str(&format!("  {} ({})\n", plain(f.name()), figures::bytes(f.len())));
-    }
-    Ok(out)
 }
 
 /// Writes to standard output; a reader that has seen enough is no error.

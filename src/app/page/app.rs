@@ -335,7 +335,7 @@ impl App {
                     .collect(),
             };
             state.files.retain(|f| !gone.contains(&f.path));
-            list == "samples" && gone.iter().any(|name| name == PASTED)
+            list == "samples" && (which == PASTED || gone.iter().any(|name| name == PASTED))
         };
         if pasted && let Ok(field) = dom::by_id::<HtmlTextAreaElement>("paste") {
             field.set_value("");

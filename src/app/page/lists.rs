@@ -2,10 +2,11 @@
 
 use super::dom;
 use super::files::Given;
-use crate::app::protocol::{CandidateInfo, Inspected, PASTED, Role, SamplesInfo};
+use crate::app::protocol::{CandidateInfo, Inspected, OtherInfo, PASTED, Role, SamplesInfo};
 use crate::error::{Error, Result};
 use crate::report::figures::{bytes, plain};
 use crate::report::markup::{Element, Node, html};
+use crate::samples::Note;
 
 /// Shows what `seen` holds. `taking`: problems met before the worker looked.
 ///
@@ -14,7 +15,8 @@ use crate::report::markup::{Element, Node, html};
 pub fn show(seen: &Inspected, taking: &[Error], files: &[Given]) -> Result<()> {
     dom::fill("candidates", seen.candidates.iter().enumerate().map(|(i, c)| candidate(i, c)))?;
     dom::fill("encoder", seen.encoder.iter().map(encoder))?;
-    dom::fill("samples", seen.samples.iter().enumerate().map(|(i, s)| sample(i, s)))?;
+    let samples = seen.samples.iter().enumerate().map(|(i, s)| sample(i, s));
+    dom::fill("samples", samples.chain(seen.others.iter().map(other)))?;
     dom::show("no-candidates", seen.ranked() == 0);
     let texts = seen.ranked() - seen.candidates.len();
     dom::show("text-candidates", texts > 0);
@@ -67,15 +69,26 @@ fn sample(i: usize, s: &SamplesInfo) -> Element {
     if s.name != PASTED {
         out = out.child(whose(s, i));
     }
-    if !s.notes.is_empty() {
-        let notes = s.notes.iter().map(|n| {
-            let places = plain(&n.places.join(", "));
-            let li = html("li").text(plain(&n.text));
-            if places.is_empty() { li } else { li.attr("title", places) }
-        });
-        out = out.child(html("ul").class("notes").with(notes));
+    noted(out, &s.notes)
+}
+
+/// Labels or prompts, taken away by their file's name.
+fn other(o: &OtherInfo) -> Element {
+    let mut row = item(&o.name, &o.about, &o.name, 0);
+    name_removal(&mut row, &o.name);
+    noted(row, &o.notes)
+}
+
+fn noted(row: Element, notes: &[Note]) -> Element {
+    if notes.is_empty() {
+        return row;
     }
-    out
+    let notes = notes.iter().map(|n| {
+        let places = plain(&n.places.join(", "));
+        let li = html("li").text(plain(&n.text));
+        if places.is_empty() { li } else { li.attr("title", places) }
+    });
+    row.child(html("ul").class("notes").with(notes))
 }
 
 /// The encoder, taken away by the name of its file or folder.
@@ -106,16 +119,17 @@ fn name_removal(e: &mut Element, which: &str) {
 /// The choice of whose responses a file holds.
 fn whose(s: &SamplesInfo, i: usize) -> Element {
     let id = format!("role-{i}");
-    let option = |value: &str, text: &str, role: Role| {
-        let option = html("option").attr("value", value).text(text);
+    let option = |role: Role| {
+        let text = match role {
+            Role::Suspect => "the suspect",
+            Role::Candidate => "candidates",
+            Role::Labelled => "known fine-tunes to learn from",
+        };
+        let option = html("option").attr("value", role.name()).text(text);
         if s.role == role { option.attr("selected", "selected") } else { option }
     };
     html("div").class("whose").child(html("label").attr("for", &id).text("Written by ")).child(
-        html("select")
-            .attr("id", &id)
-            .attr("data-role", i.to_string())
-            .child(option("suspect", "the suspect", Role::Suspect))
-            .child(option("candidate", "candidates", Role::Candidate)),
+        html("select").attr("id", &id).attr("data-role", i.to_string()).with(Role::ALL.map(option)),
     )
 }
 
