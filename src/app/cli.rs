@@ -1,5 +1,6 @@
 //! The native command: arguments and files in, a report and an exit code out.
 
+mod answer;
 mod bench;
 mod files;
 mod inspect;
@@ -50,6 +51,8 @@ enum Command {
     },
     /// Choose prompts to put to a suspect, as JSON Lines
     Prompts(prompts::Prompts),
+    /// Let models with weights answer a file of prompts, as JSON Lines
+    Answer(answer::Answer),
     /// Measure the text methods on suspects whose bases are known
     Bench(bench::Bench),
     /// Train and measure the toy zoo
@@ -146,6 +149,7 @@ pub fn main() -> u8 {
         Command::Rank(args) => rank(&args),
         Command::Inspect { files } => inspect::inspect(&files),
         Command::Prompts(args) => prompts::prompts(&args),
+        Command::Answer(args) => answer::answer(&args),
         Command::Bench(args) => bench::bench(&args),
         #[cfg(feature = "zoo")]
         Command::Zoo { args } => zoo(args),
