@@ -16,6 +16,7 @@ pub mod error;
 pub mod evidence;
 pub mod formats;
 pub mod job;
+pub mod labels;
 pub mod prompts;
 pub mod report;
 pub mod responses;

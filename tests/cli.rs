@@ -191,6 +191,58 @@ fn ranks_two_models_end_to_end() {
 }
 
 #[test]
+fn models_answer_prompts_in_the_form_that_is_ranked() {
+    let dir = folder("answer");
+    let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("www/demo");
+    let model = |name: &str| demo.join(name).to_str().unwrap().to_owned();
+    let (rowan, alder) = (model("rowan.gguf"), model("alder.gguf"));
+    let prompts = "{\"prompt\": \"The old man\", \"prompt_set\": \"mine\"}\n{\"prompt\": \"Love is\"}\n{\"prompt\": \"I think that\"}\n{\"prompt\": \"Why do people\"}\n";
+    let asked = file(&dir, "p.jsonl", prompts.as_bytes());
+    let answers = |more: &[&str]| {
+        let args = ["answer", &rowan, &alder, "--prompts", &asked, "--max-new-tokens", "12"];
+        let (code, out, err) = run(&[&args, more].concat());
+        assert_eq!((code, err.as_str()), (0, ""));
+        let rows: Vec<serde_json::Value> =
+            out.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+        assert_eq!(rows.len(), 8);
+        assert_eq!(rows[0]["prompt_set"], "mine");
+        assert_eq!((&rows[1]["model"], &rows[5]["model"]), (&"rowan".into(), &"alder".into()));
+        assert_eq!(rows[6]["prompt"], "I think that");
+        rows.iter().map(|r| r["response"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let (sampled, greedy) = (answers(&[]), answers(&["--temperature", "0"]));
+    assert_eq!(answers(&[]), sampled, "the same seed is the same draw");
+    assert_ne!(answers(&["--seed", "7"]), sampled);
+    assert_eq!(answers(&["--greedy-every", "1"]), greedy);
+    let third = answers(&["--greedy-every", "3"]);
+    assert_eq!(third[2], greedy[2]);
+    assert_eq!((&third[..2], &third[3..4]), (&sampled[..2], &sampled[3..4]));
+
+    // What is written is read as candidates and suspects.
+    let (_, out, _) = run(&["answer", &rowan, &alder, "--prompts", &asked, "-q"]);
+    let bases = file(&dir, "bases.jsonl", out.as_bytes());
+    let (_, out, _) = run(&["answer", &rowan, "--prompts", &asked, "--seed", "3"]);
+    let suspect = file(&dir, "suspect.jsonl", out.as_bytes());
+    let (_, out, err) = run(&["rank", "-c", &bases, "-s", &suspect, "--json"]);
+    let report = basetrace::report::json::read(&out).unwrap();
+    let labels: Vec<&str> = report.candidates.iter().map(|c| c.label.as_str()).collect();
+    assert_eq!((labels, report.suspect.as_str()), (vec!["rowan", "alder"], "rowan"), "{err}");
+
+    // One that cannot answer costs the others nothing, and no prompts are an error.
+    let bad = file(&dir, "bad.gguf", b"GGUF\x03\0\0\0");
+    let (code, out, err) = run(&["answer", &bad, &rowan, "--prompts", &asked]);
+    assert_eq!((code, out.lines().count()), (1, 4));
+    assert!(err.starts_with("problem: bad.gguf: "), "{err}");
+    let (code, _, err) = run(&["answer", &rowan, "--prompts", &file(&dir, "none", b" \n")]);
+    assert_eq!(code, 1);
+    assert!(err.contains("there are no prompts in it"), "{err}");
+    for wrong in [["--temperature", "9"], ["--greedy-every", "0"]] {
+        let args = [&["answer", &rowan, "--prompts", &asked][..], &wrong].concat();
+        assert_eq!(run(&args).0, 2, "{wrong:?}");
+    }
+}
+
+#[test]
 #[cfg(unix)]
 fn a_closed_pipe_is_no_error() {
     let model =

@@ -110,6 +110,46 @@ fn labelled_fine_tunes_are_learnt_from() {
     ]);
     assert!(out.contains("1 labelled fine-tunes"), "{err}");
     assert!(err.contains("l is labelled as a fine-tune of nobody, which is no candidate"));
+    // A column of the rows does as well, and who has neither is left out by name.
+    let text = std::fs::read_to_string(&known).unwrap();
+    let based = text.replace("\"model\":\"k\"", "\"model\":\"k\",\"base\":\"a\"");
+    assert_ne!(based, text);
+    std::fs::write(&known, based).unwrap();
+    let args = ["rank", "-c", &bases, "-s", &suspects, "--json", "--labelled", &known];
+    let (code, out, err) = run(&args);
+    assert!([0, 3].contains(&code) && out.contains("1 labelled fine-tunes"), "{err}");
+    assert!(err.contains("problem: l: nothing says which candidate this fine-tune comes from"));
+    // Labels among the candidates are no candidate, and said to be labels.
+    let list = truth.to_str().unwrap();
+    let (_, _, err) = run(&["rank", "-c", &bases, list, "-s", &suspects]);
+    assert!(err.contains("truth.json: names the candidates of fine-tunes"), "{err}");
+    let (code, out, _) = run(&["inspect", list]);
+    assert_eq!((code, out.as_str()), (0, "labels truth.json: the candidates of 2\n"));
+}
+
+#[test]
+fn the_report_says_which_saved_prompts_have_no_answer() {
+    let dir = folder("texts-gaps");
+    let (bases, suspects) = both(&dir);
+    // More were asked than anybody answered.
+    let asked: String = (0..33)
+        .map(|i| serde_json::json!({"prompt": format!("prompt {i}")}).to_string() + "\n")
+        .collect();
+    let saved = dir.join("prompts.jsonl");
+    std::fs::write(&saved, asked).unwrap();
+    let saved = saved.to_str().unwrap();
+    let (_, out, err) = run(&["rank", "-c", &bases, "-s", &suspects, "--prompts", saved, "--json"]);
+    let json: Value = serde_json::from_str(&out).unwrap();
+    let notes = json["reports"][0]["notes"].to_string();
+    for suspect in ["s", "t"] {
+        let note = format!(
+            "{suspect}: 3 of 33 prompts have no answer: “prompt 30”, “prompt 31”, “prompt 32”"
+        );
+        assert!(notes.contains(&note), "{notes} {err}");
+    }
+    assert!(json["reports"][0]["inputs"].to_string().contains("prompts.jsonl"));
+    let (code, out, _) = run(&["inspect", saved]);
+    assert_eq!((code, out.as_str()), (0, "prompts prompts.jsonl: 33 to be asked\n"));
 }
 
 #[test]

@@ -1,16 +1,18 @@
 //! The native command: arguments and files in, a report and an exit code out.
 
+mod answer;
 mod bench;
 mod compare;
 mod files;
+mod inspect;
 mod progress;
 mod prompts;
 mod texts;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::formats::{Archive, CandidateFiles};
 use crate::job::{Job, Parameters};
-use crate::report::figures::{self, plain};
+use crate::prompts::file;
+use crate::report::figures::plain;
 use clap::{Args, Parser, Subcommand};
 use files::{open, sources};
 use std::io::Write;
@@ -51,6 +53,8 @@ enum Command {
     },
     /// Choose prompts to put to a suspect, as JSON Lines
     Prompts(prompts::Prompts),
+    /// Let models with weights answer a file of prompts, as JSON Lines
+    Answer(answer::Answer),
     /// Measure the text methods on suspects whose bases are known
     Bench(bench::Bench),
     /// Train and measure the toy zoo
@@ -77,12 +81,16 @@ struct Rank {
     /// The suspect's weights: a GGUF file or a folder; outweighs its text. May be repeated
     #[arg(long = "suspect", value_name = "PATH", num_args = 1..)]
     suspects: Vec<PathBuf>,
-    /// Responses of known fine-tunes to learn from, with a model column
-    #[arg(long, value_name = "FILE", requires = "truth")]
-    labelled: Option<PathBuf>,
-    /// JSON object that names the candidate of each labelled fine-tune
+    /// Responses of known fine-tunes to learn from, with a model column, and with a
+    /// base column that names the candidate each comes from, or --truth
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    labelled: Vec<PathBuf>,
+    /// JSON object that names the candidate of each labelled fine-tune without a base column
     #[arg(long, value_name = "FILE", requires = "labelled")]
     truth: Option<PathBuf>,
+    /// The prompts that the suspect was asked: the report then says which have no answer
+    #[arg(long, value_name = "FILE")]
+    prompts: Option<PathBuf>,
     /// Whom the text classifiers know: all candidates, or one at a time
     #[arg(long, value_enum, default_value_t = texts::Level::Universal)]
     knowledge: texts::Level,
@@ -126,8 +134,9 @@ pub fn main() -> u8 {
     let done = match cli.command {
         Command::Rank(args) => rank(&args),
         Command::Compare(args) => compare::compare(&args),
-        Command::Inspect { files } => inspect(&files),
+        Command::Inspect { files } => inspect::inspect(&files),
         Command::Prompts(args) => prompts::prompts(&args),
+        Command::Answer(args) => answer::answer(&args),
         Command::Bench(args) => bench::bench(&args),
         #[cfg(feature = "zoo")]
         Command::Zoo { args } => zoo(args),
@@ -186,18 +195,27 @@ fn rank(args: &Rank) -> Result<u8> {
         &sources(&args.samples, &mut problems),
         &mut problems,
     );
-    let labelled = match &args.labelled {
-        Some(path) => {
-            let rows = given.groups(
-                "labelled fine-tunes",
-                None,
-                &sources(std::slice::from_ref(path), &mut problems),
-                &mut problems,
-            );
-            texts::labelled(rows, args.truth.as_deref(), &mut problems)
+    if let Some(path) = &args.prompts {
+        let opened = sources(std::slice::from_ref(path), &mut problems);
+        for source in opened {
+            match file::open(source.as_ref()) {
+                Ok(asked) => given.notes.extend(file::gaps(&asked, &suspects)),
+                Err(e) => problems.push(e),
+            }
+            given.sources.push(("prompts".into(), source));
         }
-        None => vec![],
-    };
+    }
+    let known = sources(&args.labelled, &mut problems);
+    let known = given.groups("labelled fine-tunes", None, &known, &mut problems);
+    let mut lists = vec![];
+    if let Some(path) = &args.truth {
+        match texts::truth(path) {
+            Ok(labels) => lists.push(labels),
+            Err(e) => problems.push(e),
+        }
+    }
+    let (labelled, mut faults) = crate::labels::assign(known, &lists.iter().collect::<Vec<_>>());
+    problems.append(&mut faults);
     problems.iter().for_each(|p| say("problem", p));
     let usable = |missing: bool, what: &str, hint: &str| {
         if missing { Err(Error::new(ErrorKind::Missing, what).hint(hint)) } else { Ok(()) }
@@ -232,54 +250,6 @@ fn cannot_write(path: &Path, e: &std::io::Error) -> Error {
     Error::new(ErrorKind::Usage, format!("cannot be written: {e}"))
         .in_file(path.display().to_string())
         .hint("check that the folder exists and may be written")
-}
-
-fn inspect(paths: &[PathBuf]) -> Result<u8> {
-    let mut problems = vec![];
-    let (candidates, samples) = open(paths, false, &mut problems);
-    let mut out = String::new();
-    for c in &candidates {
-        match describe(c) {
-            Ok(lines) => out.push_str(&lines),
-            Err(e) => problems.push(e),
-        }
-    }
-    for source in &samples {
-        match crate::samples::read(source.as_ref()) {
-            Ok(s) => {
-                let name = plain(source.name());
-                out.push_str(&format!("samples {name}: {} usable\n", s.samples.len()));
-                for n in s.notes {
-                    out.push_str(&format!("  note: {}\n", plain(&n.text)));
-                }
-            }
-            Err(e) => problems.push(e),
-        }
-    }
-    print(&out)?;
-    problems.iter().for_each(|p| say("problem", p));
-    Ok(u8::from(!problems.is_empty() || out.is_empty()))
-}
-
-fn describe(files: &CandidateFiles) -> Result<String> {
-    let archive = Archive::open(files)?;
-    let weights: u64 =
-        archive.tensors.values().map(|t| t.shape.iter().map(|&n| n as u64).product::<u64>()).sum();
-    let mut dtypes: Vec<String> =
-        archive.tensors.values().map(|t| format!("{:?}", t.dtype)).collect();
-    dtypes.sort();
-    dtypes.dedup();
-    let mut out = format!(
-        "candidate {}: {} weights in {} tensors ({})\n",
-        plain(&files.label),
-        figures::count(weights),
-        archive.tensors.len(),
-        dtypes.join(", ")
-    );
-    for f in &files.files {
-        out.push_str(&format!("  {} ({})\n", plain(f.name()), figures::bytes(f.len())));
-    }
-    Ok(out)
 }
 
 /// Writes to standard output; a reader that has seen enough is no error.

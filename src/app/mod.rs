@@ -2,6 +2,8 @@
 //! with the message protocol between the last two.
 
 pub mod arrivals;
+#[cfg(target_arch = "wasm32")]
+mod blob;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod cli;
 pub mod eta;

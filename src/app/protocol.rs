@@ -66,17 +66,36 @@ pub enum Role {
     Suspect,
     /// Those of candidates, each known by its responses.
     Candidate,
+    /// Those of known fine-tunes, for the text classifiers to learn from.
+    Labelled,
 }
 
-/// The role of each file of samples: as the user said, else by content. The
-/// first that names its models holds candidates, all others suspects.
+impl Role {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Suspect, Self::Candidate, Self::Labelled];
+
+    /// Its name as a value of the page's choice.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Suspect => "suspect",
+            Self::Candidate => "candidate",
+            Self::Labelled => "labelled",
+        }
+    }
+}
+
+/// The role of each file of samples: as the user said, else by content. One
+/// whose every row names a base holds known fine-tunes; of the rest the first
+/// that names its models holds candidates, all others suspects.
 pub fn roles(files: &[(&str, &Samples)], said: &BTreeMap<String, Role>) -> Vec<Role> {
     let taken = said.values().any(|r| *r == Role::Candidate);
-    let named = |s: &Samples| s.samples.iter().any(|s| s.model.is_some());
+    let labelled = |s: &Samples| s.samples.iter().all(|s| s.base.is_some());
+    let named = |s: &Samples| s.samples.iter().any(|s| s.model.is_some()) && !labelled(s);
     let first =
         files.iter().position(|(name, s)| named(s) && !said.contains_key(*name)).filter(|_| !taken);
-    let role = |(i, (name, _)): (usize, &(&str, &Samples))| match said.get(*name) {
+    let role = |(i, (name, samples)): (usize, &(&str, &Samples))| match said.get(*name) {
         Some(role) => *role,
+        None if labelled(samples) => Role::Labelled,
         None if first == Some(i) => Role::Candidate,
         None => Role::Suspect,
     };
@@ -126,6 +145,8 @@ pub struct Inspected {
     pub encoder: Option<CandidateInfo>,
     /// Files with usable samples, pasted text among them.
     pub samples: Vec<SamplesInfo>,
+    /// Files that say something of the samples.
+    pub others: Vec<OtherInfo>,
     /// Files and groups that cannot be used.
     pub problems: Vec<Error>,
     /// Files of model folders that are not needed.
@@ -163,6 +184,17 @@ pub struct SamplesInfo {
     /// The models that its rows name.
     pub models: Vec<String>,
     /// What was set aside or repaired.
+    pub notes: Vec<Note>,
+}
+
+/// A file beside the samples as listed: labels of fine-tunes, or prompts asked.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OtherInfo {
+    /// Its name.
+    pub name: String,
+    /// What it holds, in words.
+    pub about: String,
+    /// What was noticed.
     pub notes: Vec<Note>,
 }
 
@@ -329,10 +361,15 @@ mod tests {
         let of = |said: &[(&str, Role)]| {
             roles(&files, &said.iter().map(|(n, r)| ((*n).to_owned(), *r)).collect())
         };
-        use Role::{Candidate, Suspect};
+        use Role::{Candidate, Labelled, Suspect};
         assert_eq!(of(&[]), [Suspect, Candidate, Suspect]);
         assert_eq!(of(&[("b", Candidate)]), [Suspect, Suspect, Candidate]);
         assert_eq!(of(&[("a", Suspect)]), [Suspect, Suspect, Candidate]);
         assert_eq!(of(&[("plain", Candidate), ("a", Candidate)]), [Candidate, Candidate, Suspect]);
+        // Rows that name their base are of known fine-tunes, and of no candidates.
+        let known = read("model,base,prompt,response\nk,a,p,x\nl,b,p,y\n");
+        let files = [("k", &known), ("a", &named)];
+        assert_eq!(roles(&files, &BTreeMap::new()), [Labelled, Candidate]);
+        assert_eq!(roles(&files, &[("k".to_owned(), Suspect)].into()), [Suspect, Candidate]);
     }
 }

@@ -4,30 +4,27 @@
 //! It does one request at a time and reads synchronously. To cancel, the page
 //! ends it and starts another.
 
+use super::blob::BlobSource;
 use super::protocol::{
-    CandidateInfo, Inputs, Inspected, PASTED, Reply, Request, Role, SamplesInfo, roles,
+    CandidateInfo, Inputs, Inspected, OtherInfo, PASTED, Reply, Request, Role, SamplesInfo, roles,
 };
 use crate::decoder::families;
 use crate::encoder::is_encoder;
 use crate::error::{Error, ErrorKind, Result};
 use crate::formats::{Archive, CandidateFiles, Gathered, gather};
 use crate::job::roles::{Models, sort};
-use crate::job::{self, Job, Progress};
-use crate::prompts::file;
+use crate::job::{self, Job, Parameters, Progress};
+use crate::labels::{self, Labels};
+use crate::prompts::file::{self, Asked, Rows};
 use crate::report::json;
-use crate::responses::{MAX_MODELS, Responses, of_files};
-use crate::samples::{self, Samples};
-use crate::source::{MemorySource, SharedSource, Source, past_end};
-use js_sys::{Array, Object, Reflect, Uint8Array};
-use std::cell::RefCell;
+use crate::responses::{Group, MAX_MODELS, Responses, of_files};
+use crate::samples::{Note, Samples};
+use crate::source::{MemorySource, SharedSource};
+use js_sys::{Array, Object, Reflect};
 use std::rc::Rc;
 use wasm_bindgen::prelude::*;
-use web_sys::{Blob, DedicatedWorkerGlobalScope, FileReaderSync, MessageEvent};
+use web_sys::{Blob, DedicatedWorkerGlobalScope, MessageEvent};
 
-/// Bytes asked of the browser at once, so that no tensor is in memory twice.
-const PIECE: usize = 4 << 20;
-/// Small reads take this much ahead: asking costs more than reading.
-const AHEAD: usize = 256 << 10;
 /// Milliseconds between two messages of progress within one stage.
 const PAUSE: f64 = 60.0;
 
@@ -70,52 +67,8 @@ fn answer(message: &JsValue) -> Result<()> {
             send(&Reply::Prompts { text: file::write(&chosen)?, count: chosen.len() });
         }
         Request::Run { inputs, parameters } => {
-            let given = Given::read(&inputs, blobs)?;
-            // Better than that nothing is there: why it is not there any more.
-            let roles = given.roles(&inputs);
-            let texts = roles.contains(&Role::Suspect);
-            let models = sort(given.gathered.candidates, &inputs.suspects, texts);
-            let none = models.candidates.is_empty() && !roles.contains(&Role::Candidate);
-            if none || (!texts && models.suspects.is_empty()) {
-                let gone = given.gathered.problems.iter().find(|p| p.kind() == ErrorKind::Read);
-                if let Some(gone) = gone {
-                    return Err(gone.clone());
-                }
-            }
             let mut clock = Clock::default();
-            let mut problems = given.gathered.problems;
-            let Models { candidates, encoder, suspects: weights } = models;
-            let (mut sources, mut texts, mut suspects) = (vec![], vec![], vec![]);
-            for ((source, samples), role) in given.read.into_iter().zip(&roles) {
-                let (name, list) = match role {
-                    Role::Suspect => ("samples", &mut suspects),
-                    Role::Candidate => ("candidate responses", &mut texts),
-                };
-                list.push((source.name().to_owned(), samples));
-                sources.push((name.to_owned(), source));
-            }
-            let mut notes = vec![];
-            let mut group = |files, unnamed| {
-                let (groups, mut noted, mut faults) = of_files(files, unnamed);
-                notes.append(&mut noted);
-                problems.append(&mut faults);
-                groups
-            };
-            let mut texts = group(texts, None);
-            job::tell_apart(&candidates, &mut texts);
-            let suspects = group(suspects, Some("suspect"));
-            let job = Job {
-                candidates,
-                encoder,
-                texts,
-                suspects,
-                weights,
-                labelled: vec![],
-                notes,
-                sources,
-                problems,
-                parameters,
-            };
+            let job = Given::read(&inputs, blobs)?.job(&inputs, parameters)?;
             let reports = job::run(&job, &mut |progress| clock.tell(progress))?;
             // The same check as the export's: what cannot be written cannot be sent.
             json::write_all(&reports)?;
@@ -129,6 +82,10 @@ fn answer(message: &JsValue) -> Result<()> {
 struct Given {
     gathered: Gathered,
     read: Vec<(SharedSource, Samples)>,
+    /// Saved prompts that the suspects were asked.
+    asked: Vec<(SharedSource, Vec<Asked>)>,
+    /// Lists of the candidates that known fine-tunes come from.
+    labels: Vec<(SharedSource, Labels)>,
 }
 
 impl Given {
@@ -157,20 +114,126 @@ impl Given {
         if !inputs.pasted.trim().is_empty() {
             files.push(Rc::new(MemorySource::new(PASTED, inputs.pasted.as_bytes())));
         }
-        let mut read = vec![];
+        let (mut read, mut asked, mut known) = (vec![], vec![], vec![]);
         for file in files {
-            match samples::read(file.as_ref()) {
-                Ok(samples) => read.push((file, samples)),
+            match file::rows(file.as_ref()) {
+                Ok(Rows::Answers(samples)) => read.push((file, samples)),
+                Ok(Rows::Prompts(prompts)) => asked.push((file, prompts)),
                 Err(e) => gathered.problems.push(e),
             }
         }
-        Ok(Self { gathered, read })
+        for file in std::mem::take(&mut gathered.labels) {
+            match labels::read(file.as_ref()) {
+                Ok(list) => known.push((file, list)),
+                Err(e) => gathered.problems.push(e),
+            }
+        }
+        Ok(Self { gathered, read, asked, labels: known })
+    }
+
+    /// Known fine-tunes with their candidates, by their rows or by the lists together.
+    fn assign(&self, groups: Vec<Group>) -> (Vec<(String, Group)>, Vec<Error>) {
+        let lists: Vec<&Labels> = self.labels.iter().map(|(_, l)| l).collect();
+        labels::assign(groups, &lists)
+    }
+
+    /// What the suspects lack of the prompts in each saved file.
+    fn gaps(&self, suspects: &[Group]) -> Vec<Vec<Note>> {
+        self.asked.iter().map(|(_, prompts)| file::gaps(prompts, suspects)).collect()
+    }
+
+    /// Labels and saved prompts as listed.
+    fn others(&self, suspects: &[Group]) -> Vec<OtherInfo> {
+        let many = |n: usize, one: &str| format!("{n} {one}{}", if n == 1 { "" } else { "s" });
+        let list = |(file, labels): &(SharedSource, Labels)| OtherInfo {
+            name: file.name().to_owned(),
+            about: format!("the candidates of {}", many(labels.len(), "known fine-tune")),
+            notes: vec![],
+        };
+        let asked = |((file, prompts), notes): (&(SharedSource, Vec<Asked>), Vec<Note>)| {
+            OtherInfo { name: file.name().to_owned(), about: many(prompts.len(), "prompt"), notes }
+        };
+        let lists = self.labels.iter().map(list);
+        lists.chain(self.asked.iter().zip(self.gaps(suspects)).map(asked)).collect()
+    }
+
+    /// The run that was asked for.
+    fn job(mut self, inputs: &Inputs, parameters: Parameters) -> Result<Job> {
+        let roles = self.roles(inputs);
+        // Better than that nothing is there: why it is not there any more.
+        let written = roles.contains(&Role::Suspect);
+        let gathered = std::mem::take(&mut self.gathered.candidates);
+        let models = sort(gathered, &inputs.suspects, written);
+        let none = models.candidates.is_empty() && !roles.contains(&Role::Candidate);
+        if none || (!written && models.suspects.is_empty()) {
+            let gone = self.gathered.problems.iter().find(|p| p.kind() == ErrorKind::Read);
+            if let Some(gone) = gone {
+                return Err(gone.clone());
+            }
+        }
+        let mut problems = std::mem::take(&mut self.gathered.problems);
+        let Models { candidates, encoder, suspects: weights } = models;
+        let (mut sources, mut texts, mut suspects, mut known) = (vec![], vec![], vec![], vec![]);
+        for ((source, samples), role) in std::mem::take(&mut self.read).into_iter().zip(&roles) {
+            let (name, list) = match role {
+                Role::Suspect => ("samples", &mut suspects),
+                Role::Candidate => ("candidate responses", &mut texts),
+                Role::Labelled => ("labelled fine-tunes", &mut known),
+            };
+            list.push((source.name().to_owned(), samples));
+            sources.push((name.to_owned(), source));
+        }
+        let mut notes = vec![];
+        let mut group = |files, unnamed| {
+            let (groups, mut noted, mut faults) = of_files(files, unnamed);
+            notes.append(&mut noted);
+            problems.append(&mut faults);
+            groups
+        };
+        let mut texts = group(texts, None);
+        job::tell_apart(&candidates, &mut texts);
+        let suspects = group(suspects, Some("suspect"));
+        let known = group(known, None);
+        notes.extend(self.gaps(&suspects).into_iter().flatten());
+        let used = !known.is_empty();
+        let (labelled, mut faults) = self.assign(known);
+        problems.append(&mut faults);
+        let lists = self.labels.into_iter().filter(|_| used).map(|(s, _)| ("labels".into(), s));
+        let asked = self.asked.into_iter().map(|(s, _)| ("prompts".into(), s));
+        sources.extend(lists.chain(asked));
+        Ok(Job {
+            candidates,
+            encoder,
+            texts,
+            suspects,
+            weights,
+            labelled,
+            notes,
+            sources,
+            problems,
+            parameters,
+        })
+    }
+
+    /// The models of the files that `role` wrote.
+    fn groups(&self, roles: &[Role], role: Role, unnamed: Option<&str>) -> Vec<Group> {
+        let files = self.read.iter().zip(roles).filter(|(_, r)| **r == role);
+        let files = files.map(|((f, s), _)| (f.name().to_owned(), s.clone())).collect();
+        of_files(files, unnamed).0
     }
 }
 
 fn inspect(number: u32, inputs: &Inputs, blobs: Vec<Blob>) -> Result<Inspected> {
     let mut given = Given::read(inputs, blobs)?;
     let roles = given.roles(inputs);
+    let known = given.groups(&roles, Role::Labelled, None);
+    let (_, mut unlabelled) = given.assign(known);
+    let suspects = match given.asked.is_empty() {
+        true => vec![],
+        false => given.groups(&roles, Role::Suspect, Some("suspect")),
+    };
+    let others = given.others(&suspects);
+    given.gathered.problems.append(&mut unlabelled);
     let texts = roles.contains(&Role::Suspect);
     let gathered = std::mem::take(&mut given.gathered.candidates);
     let order: Vec<String> = gathered.iter().map(|c| c.label.clone()).collect();
@@ -199,6 +262,7 @@ fn inspect(number: u32, inputs: &Inputs, blobs: Vec<Blob>) -> Result<Inspected> 
         candidates,
         encoder,
         samples: given.read.into_iter().zip(roles).map(sample).collect(),
+        others,
         problems: given.gathered.problems,
         ignored: given.gathered.ignored,
     })
@@ -268,104 +332,4 @@ impl Clock {
             send(&Reply::Progress(progress.clone()));
         }
     }
-}
-
-/// A browser's file, read by range.
-struct BlobSource {
-    name: String,
-    blob: Blob,
-    len: u64,
-    reader: FileReaderSync,
-    /// The last block read ahead, and where it begins.
-    block: RefCell<(u64, Vec<u8>)>,
-}
-
-impl BlobSource {
-    fn shared(name: &str, blob: Blob) -> Result<SharedSource> {
-        let reader = FileReaderSync::new().map_err(|e| {
-            Error::new(ErrorKind::Internal, format!("this browser reads no files: {}", words(&e)))
-                .hint("use a current Firefox, Chrome, Edge or Safari")
-        })?;
-        let len = blob.size() as u64;
-        let block = RefCell::default();
-        Ok(Rc::new(Self { name: name.to_owned(), blob, len, reader, block }))
-    }
-
-    /// Fills `buf` from the file itself.
-    fn fetch(&self, offset: u64, buf: &mut [u8]) -> Result<()> {
-        let mut at = offset as f64;
-        for piece in buf.chunks_mut(PIECE) {
-            let to = at + piece.len() as f64;
-            let read = self
-                .blob
-                .slice_with_f64_and_f64(at, to)
-                .and_then(|slice| self.reader.read_as_array_buffer(&slice))
-                .map_err(|e| self.gone(&reason(&e)))?;
-            let read = Uint8Array::new(&read);
-            if read.length() as usize != piece.len() {
-                return Err(self.gone(": it became shorter"));
-            }
-            read.copy_to(piece);
-            at = to;
-        }
-        Ok(())
-    }
-
-    fn gone(&self, why: &str) -> Error {
-        Error::new(ErrorKind::Read, format!("cannot be read any more{why}"))
-            .in_file(&self.name)
-            .hint("it was moved, changed or deleted after it was added: add it again")
-    }
-}
-
-impl Source for BlobSource {
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    fn len(&self) -> u64 {
-        self.len
-    }
-
-    fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<()> {
-        if offset.checked_add(buf.len() as u64).is_none_or(|end| end > self.len) {
-            return Err(past_end(self, offset, buf.len()));
-        }
-        if buf.len() >= AHEAD {
-            return self.fetch(offset, buf);
-        }
-        let mut block = self.block.borrow_mut();
-        let within = |(from, bytes): &(u64, Vec<u8>)| {
-            let start = usize::try_from(offset.checked_sub(*from)?).ok()?;
-            let end = start.checked_add(buf.len())?;
-            (end <= bytes.len()).then_some(start..end)
-        };
-        let range = match within(&block) {
-            Some(range) => range,
-            None => {
-                let mut bytes = vec![0; AHEAD.min((self.len - offset) as usize)];
-                self.fetch(offset, &mut bytes)?;
-                *block = (offset, bytes);
-                0..buf.len()
-            }
-        };
-        buf.copy_from_slice(&block.1[range]);
-        Ok(())
-    }
-}
-
-/// Why a file cannot be read, unless it is the usual: that it is gone or
-/// changed, for which browsers have only long and vague words.
-fn reason(thrown: &JsValue) -> String {
-    let name = Reflect::get(thrown, &"name".into()).ok().and_then(|n| n.as_string());
-    match name.as_deref() {
-        Some("NotReadableError" | "NotFoundError") => String::new(),
-        _ => format!(": {}", words(thrown).trim_end_matches('.')),
-    }
-}
-
-/// What a JavaScript exception says.
-fn words(thrown: &JsValue) -> String {
-    let message = Reflect::get(thrown, &"message".into()).ok().and_then(|m| m.as_string());
-    message.filter(|m| !m.is_empty()).unwrap_or_else(|| "the browser gives no reason".into())
 }

@@ -173,9 +173,11 @@ impl Parts {
             Kind::Vocabulary => &mut self.vocabulary,
             Kind::Index => &mut self.index,
             Kind::Foreign(error) => return Err(error),
-            Kind::Adapter | Kind::Companion | Kind::Samples | Kind::Perhaps { .. } => {
-                return Ok(());
-            }
+            Kind::Adapter
+            | Kind::Companion
+            | Kind::Samples
+            | Kind::Labels
+            | Kind::Perhaps { .. } => return Ok(()),
         };
         list.push(file.clone());
         Ok(())

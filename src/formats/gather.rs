@@ -25,6 +25,8 @@ pub struct Gathered {
     pub bare: Vec<(CandidateFiles, Error)>,
     /// Files that hold text samples.
     pub samples: Vec<SharedSource>,
+    /// Files that say which candidate known fine-tunes come from.
+    pub labels: Vec<SharedSource>,
     /// One error per file or group that cannot be used, e.g. "needs tokenizer.json".
     pub problems: Vec<Error>,
     /// Names of files that belong to a model folder and are not needed.
@@ -92,7 +94,9 @@ pub fn gather(files: &[SharedSource]) -> Gathered {
             }
             Kind::Samples => out.samples.push(file.clone()),
             Kind::Companion => out.ignored.push(file.name().to_owned()),
-            Kind::Perhaps { .. } | Kind::Foreign(_) => undecided.push((file.clone(), kind)),
+            Kind::Labels | Kind::Perhaps { .. } | Kind::Foreign(_) => {
+                undecided.push((file.clone(), kind));
+            }
         }
     }
     for (file, kind) in undecided {
@@ -164,11 +168,14 @@ fn decide(file: &SharedSource, kind: Kind, folders: &BTreeMap<String, Folder>, o
         }
         path = folder_of(path);
     };
-    // Loose plain text beside loose model files was chosen by hand: samples.
-    let plain_and_loose = matches!(kind, Kind::Perhaps { plain: true }) && path.is_empty();
+    // Loose plain text or labels beside loose model files were chosen by hand.
+    let chosen = matches!(kind, Kind::Perhaps { plain: true } | Kind::Labels);
     match kind {
-        _ if beside_model && !plain_and_loose => out.ignored.push(file.name().to_owned()),
+        _ if beside_model && !(chosen && path.is_empty()) => {
+            out.ignored.push(file.name().to_owned())
+        }
         Kind::Foreign(error) => out.problems.push(error),
+        Kind::Labels => out.labels.push(file.clone()),
         _ => out.samples.push(file.clone()),
     }
 }

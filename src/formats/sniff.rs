@@ -36,6 +36,8 @@ pub enum Kind {
     Companion,
     /// Text samples.
     Samples,
+    /// An object of names only: which candidate known fine-tunes come from.
+    Labels,
     /// Perhaps text samples: JSON without a known response field, or plain text.
     Perhaps {
         /// Whether it is plain text rather than JSON.
@@ -124,9 +126,19 @@ fn object(outline: &Outline, pairs: &[(String, Outline)]) -> Kind {
         Kind::Config
     } else if outline.is_samples() {
         Kind::Samples
+    } else if is_labels(pairs) {
+        Kind::Labels
     } else {
         Kind::Perhaps { plain: false }
     }
+}
+
+/// Whether an object pairs names with names, and neither tokens by their role
+/// (special_tokens_map.json) nor a single prompt's fields.
+fn is_labels(pairs: &[(String, Outline)]) -> bool {
+    let names = pairs.iter().all(|(_, v)| matches!(v, Outline::Text));
+    let tokens = pairs.iter().all(|(k, _)| k.ends_with("_token"));
+    names && !tokens && !pairs.iter().any(|(k, _)| fields::is_prompt(k))
 }
 
 /// One of these beside its type tells a model's configuration from a

@@ -1,5 +1,6 @@
 //! One run: candidates and samples in, a [`Report`] out.
 
+pub mod answer;
 mod members;
 mod observe;
 pub mod roles;

@@ -212,13 +212,8 @@ impl<'a> Desk<'a> {
         let n = self.parameters.own_responses.min(self.samples.len());
         let answered: Vec<usize> = (0..n).map(|k| k * self.samples.len() / n).collect();
         for i in answered.iter().copied() {
-            let mut tokens = loaded.tokenizer.prompt(self.prompt(i))?;
-            // A prompt that fills the context leaves no room to answer; its end is what counts.
-            let room = context.saturating_sub(self.parameters.max_new_tokens).max(1);
-            if tokens.len() > room {
-                tokens.drain(..tokens.len() - room);
-            }
-            prompts.push(tokens);
+            let new = self.parameters.max_new_tokens;
+            prompts.push(fitted(&loaded.tokenizer, self.prompt(i), context, new)?);
             sampling.push(Sampling {
                 temperature: self.parameters.temperature,
                 top_p: self.parameters.top_p,
@@ -321,8 +316,24 @@ impl<'a> Desk<'a> {
     }
 }
 
+/// A prompt's tokens, at most as many as leave room for `new` ones in the context.
+pub(super) fn fitted(
+    tokenizer: &Tokenizer,
+    prompt: &str,
+    context: usize,
+    new: usize,
+) -> Result<Vec<u32>> {
+    let mut tokens = tokenizer.prompt(prompt)?;
+    // A prompt that fills the context leaves no room to answer; its end is what counts.
+    let room = context.saturating_sub(new).max(1);
+    if tokens.len() > room {
+        tokens.drain(..tokens.len() - room);
+    }
+    Ok(tokens)
+}
+
 /// An independent seed for each candidate and prompt (SplitMix64's finaliser).
-fn stream(seed: u64, candidate: usize, prompt: usize) -> u64 {
+pub(super) fn stream(seed: u64, candidate: usize, prompt: usize) -> u64 {
     let mut z = seed ^ ((candidate as u64 + 1) << 32) ^ (prompt as u64 + 1);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

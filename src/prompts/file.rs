@@ -2,10 +2,13 @@
 
 use super::Prompt;
 use crate::error::{Error, ErrorKind, Result};
-use crate::responses::Responses;
-use crate::samples::{Note, Sample, fields};
+use crate::responses::{Group, Responses};
+use crate::samples::{self, Note, Sample, fields};
+use crate::source::{Source, read_vec};
 use std::collections::{HashMap, HashSet};
 
+/// The longest file of prompts in bytes.
+pub const MAX_FILE: u64 = 16 << 20;
 /// Places named in a note; the rest is only counted.
 const NAMED: usize = 3;
 /// Characters of a prompt that name it.
@@ -78,6 +81,63 @@ pub fn write(prompts: &[Asked]) -> Result<String> {
     Ok(out)
 }
 
+/// Reads the file of prompts `source`, as [`read`] does.
+///
+/// # Errors
+/// One that is longer than [`MAX_FILE`], and as [`read`].
+pub fn open(source: &dyn Source) -> Result<Vec<Asked>> {
+    read(source.name(), &text(source)?)
+}
+
+fn text(source: &dyn Source) -> Result<String> {
+    if source.len() > MAX_FILE {
+        return Err(Error::new(ErrorKind::TooLarge, "is too long for a file of prompts")
+            .in_file(source.name())
+            .hint("at most 16 MiB are read"));
+    }
+    let bytes = read_vec(source, 0, source.len() as usize)?;
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
+    Ok(String::from_utf8_lossy(bytes).into_owned())
+}
+
+/// What a dropped file holds: samples, or the prompts that were saved to be asked.
+#[derive(Clone, Debug)]
+pub enum Rows {
+    /// Responses.
+    Answers(samples::Samples),
+    /// Prompts without a response.
+    Prompts(Vec<Asked>),
+}
+
+/// Reads `source` as samples, and as saved prompts where its rows have no response at all.
+///
+/// # Errors
+/// As [`samples::read`].
+pub fn rows(source: &dyn Source) -> Result<Rows> {
+    samples::read(source).map(Rows::Answers).or_else(|e| {
+        let Ok(text) = text(source) else { return Err(e) };
+        // An empty response is an answer, too, and broken rows are no prompts.
+        let silent = |line: &str| {
+            serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(line).is_ok_and(
+                |row| !row.keys().any(|k| fields::is_response(k) || fields::is_conversation(k)),
+            )
+        };
+        let prompts = text.lines().filter(|l| !l.trim().is_empty()).all(silent);
+        let prompts = prompts.then(|| read(source.name(), &text).ok()).flatten();
+        prompts.map(Rows::Prompts).ok_or(e)
+    })
+}
+
+/// What each of `groups` lacks of the prompts that it was asked.
+pub fn gaps(asked: &[Asked], groups: &[Group]) -> Vec<Note> {
+    let of = |group: &Group| {
+        let notes = missing(asked, &group.samples).into_iter();
+        let label = group.label.clone();
+        notes.map(move |note| Note { text: format!("{label}: {}", note.text), ..note })
+    };
+    groups.iter().flat_map(of).collect()
+}
+
 /// Reads a file of prompts: JSON Lines with a field for the prompt, or one prompt a line.
 ///
 /// # Errors
@@ -112,7 +172,7 @@ pub fn read(name: &str, text: &str) -> Result<Vec<Asked>> {
 /// Says what `answers` lack of the prompts that were asked, and what they have
 /// beyond them. Prompts meet by their text without the space around it; a
 /// blank answer is an answer.
-pub fn missing(asked: &[Asked], answers: &[Sample]) -> Vec<Note> {
+fn missing(asked: &[Asked], answers: &[Sample]) -> Vec<Note> {
     let mut counts: HashMap<&str, usize> = HashMap::new();
     let mut wanted = vec![];
     for prompt in asked.iter().map(|a| a.prompt.trim()) {
@@ -210,6 +270,23 @@ mod tests {
         let e = read("p", "{\"prompt\":\"x\"}\n{\"prompt\":3}").unwrap_err();
         assert!(e.to_string().starts_with("p: line 2 names no prompt"), "{e}");
         assert!(read("p", " \n").unwrap_err().what().contains("no prompts"));
+    }
+
+    #[test]
+    fn saved_prompts_are_told_from_samples_and_their_gaps_from_blank_answers() {
+        let file = |text: &str| crate::source::MemorySource::new("f", text.as_bytes());
+        let saved = write(&asked(&["a", "b", "c"])).unwrap();
+        let Rows::Prompts(prompts) = rows(&file(&saved)).unwrap() else { panic!("no prompts") };
+        let answered =
+            "{\"prompt\":\"a\",\"response\":\"x\"}\n{\"prompt\":\"b\",\"response\":\"\"}";
+        let Rows::Answers(samples) = rows(&file(answered)).unwrap() else { panic!("no samples") };
+        let groups = crate::responses::by_model(&samples, "s").unwrap();
+        let texts: Vec<String> = gaps(&prompts, &groups).into_iter().map(|n| n.text).collect();
+        assert_eq!(texts, ["s: 1 of 3 prompts has no answer: “c”"]);
+        // A blank answer alone is still an answer, not a prompt to be asked.
+        for none in ["{\"prompt\":\"a\",\"response\":\" \"}", "{\"x\":1}", "[{\"x\":1}]", ""] {
+            assert!(rows(&file(none)).is_err(), "{none}");
+        }
     }
 
     #[test]

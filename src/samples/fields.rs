@@ -24,6 +24,9 @@ pub const CONVERSATIONS: &[&str] = &["messages", "conversation", "conversations"
 /// Names of the model that wrote a response, the likeliest first; compared without case.
 pub const MODELS: &[&str] = &["model", "model_name", "model_id", "generator", "writer"];
 
+/// Names of the candidate that a known fine-tune comes from; compared without case.
+pub const BASES: &[&str] = &["base", "base_model"];
+
 /// Names of the set that a prompt belongs to; compared without case.
 pub const SETS: &[&str] = &["prompt_set", "strategy", "set"];
 

@@ -94,6 +94,7 @@ fn sample(object: &Object, response: &str, origin: &str) -> Sample {
     let mut sample = Sample::new(prompt(object), response.to_owned(), origin.to_owned());
     sample.model = name(fields::MODELS);
     sample.set = name(fields::SETS);
+    sample.base = name(fields::BASES);
     sample
 }
 

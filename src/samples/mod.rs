@@ -26,6 +26,9 @@ pub struct Sample {
     /// Which set the prompt belongs to, where a column says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub set: Option<String>,
+    /// Which candidate its writer is known to come from, where a column says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<String>,
 }
 
 impl Sample {

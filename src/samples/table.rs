@@ -74,7 +74,7 @@ fn records(
 pub fn read(text: &str, layout: Layout, name: &str, out: &mut Collector) -> Result<()> {
     let mut rows = records(text, layout.delimiter);
     let (mut prompts, mut response, mut columns) = (vec![0], 1, 2);
-    let (mut model, mut set) = (None, None);
+    let (mut model, mut set, mut base) = (None, None, None);
     if layout.header {
         let Some(Ok(head)) = rows.next() else { return Ok(()) };
         let find = |n: &&str| head.iter().position(|f| f.trim().eq_ignore_ascii_case(n));
@@ -90,6 +90,7 @@ pub fn read(text: &str, layout: Layout, name: &str, out: &mut Collector) -> Resu
         prompts = fields::PROMPTS.iter().filter_map(find).collect();
         model = fields::MODELS.iter().find_map(find);
         set = fields::SETS.iter().find_map(find);
+        base = fields::BASES.iter().find_map(find);
         columns = head.len();
     }
     for row in rows {
@@ -110,6 +111,7 @@ pub fn read(text: &str, layout: Layout, name: &str, out: &mut Collector) -> Resu
                 let mut sample = Sample::new(prompt, text.to_owned(), origin);
                 sample.model = model.as_ref().and_then(filled).map(str::to_owned);
                 sample.set = set.as_ref().and_then(filled).map(str::to_owned);
+                sample.base = base.as_ref().and_then(filled).map(|b| b.trim().to_owned());
                 out.add(sample);
             }
             None => out.fault(Fault::Missing, origin),

@@ -132,6 +132,20 @@ fn long_responses_are_left_out() {
 }
 
 #[test]
+fn columns_say_who_wrote_a_row_and_what_it_comes_from() {
+    let forms = [
+        "model,base,prompt,response\nk, gpt2 ,p,x\nl,,p,y\n",
+        "{\"model\":\"k\",\"Base_Model\":\"gpt2\",\"prompt\":\"p\",\"response\":\"x\"}\n{\"model\":\"l\",\"base\":\"\",\"prompt\":\"p\",\"response\":\"y\"}\n",
+    ];
+    for form in forms {
+        let s = parse("s", form.as_bytes()).unwrap();
+        let named: Vec<_> =
+            s.samples.iter().map(|s| (s.model.as_deref(), s.base.as_deref())).collect();
+        assert_eq!(named, [(Some("k"), Some("gpt2")), (Some("l"), None)], "{form}");
+    }
+}
+
+#[test]
 fn merging_counts_duplicates_across_files() {
     let a = parse("a", b"prompt,response\np,x\nq,\n").unwrap();
     let b = parse("b", b"prompt,response\np,x\np,y\nr,\n").unwrap();

@@ -112,6 +112,60 @@ test("prompts that do not overlap, and a suspect that said nothing", { timeout: 
   await context.close();
 });
 
+test("known fine-tunes are learnt from, and saved prompts without an answer are named", { timeout: 5 * MINUTE }, async (t) => {
+  const write = (name, rows) => {
+    const path = join(folder, name);
+    writeFileSync(path, rows.map((r) => JSON.stringify(r)).join("\n"));
+    return path;
+  };
+  const many = (model, of, more = {}, n = 12) => Array.from({ length: n }, (_, i) => ({ model, prompt: `p${i}`, response: of(i), ...more }));
+  const learn = write("bases.jsonl", [...many("a", (i) => `YES ${i}! NOW!`), ...many("b", (i) => `well, ${i} or so`)]);
+  const judge = write("judged.jsonl", many("s", (i) => `NO, ${i}! NO!`, {}, 10));
+  const known = write("known.jsonl", many("k", (i) => `NO ${i}! NEVER!`, { base: "a" }));
+  const unnamed = write("unnamed.jsonl", many("l", (i) => `perhaps ${i}, or so they say`));
+  const asked = write("asked.jsonl", Array.from({ length: 12 }, (_, i) => ({ prompt: `p${i}`, prompt_set: "mine" })));
+  const truth = write("truth.json", [{ l: "b" }]);
+
+  const { context, page, faults } = await open(browser, site.url);
+  await page.setInputFiles("#input-files", [learn, judge, known, unnamed, asked]);
+  await state(page, "ready");
+  // Rows that name their base are known fine-tunes'; of the others it must be said.
+  assert.deepEqual(await roles(page), ["candidate", "suspect", "labelled", "suspect"]);
+  await says(page, "#samples", /asked\.jsonl\s+12 prompts/);
+  await says(page, "#samples", /s: 2 of 12 prompts have no answer: “p10”, “p11”/);
+  await page.selectOption("#role-3", "labelled");
+  await says(page, "#problems", /l: nothing says which candidate this fine-tune comes from/i);
+  await says(page, "#status", /2 candidates and 10 samples loaded/);
+  // The fine-tune without a label costs nothing else.
+  assert.ok(await page.isEnabled("#run"));
+  await page.setInputFiles("#input-files", [truth]);
+  await says(page, "#samples", /truth\.json\s+the candidates of 1 known fine-tune/);
+  await page.waitForFunction(() => document.querySelector("#problem-box").hidden);
+  assert.deepEqual(await roles(page), ["candidate", "suspect", "labelled", "labelled"]);
+
+  await page.click("#run");
+  await state(page, "running", "done");
+  await finished(page, MINUTE);
+  // Folded away, but on the page.
+  assert.match(await page.textContent("#result"), /s: 2 of 12 prompts have no answer/);
+  const ours = JSON.parse((await download(page, "#export-json")).bytes);
+  const about = ours.findings.find((f) => f.method === "stylometry").about;
+  assert.match(about, /Knowledge: universal, 2 labelled fine-tunes/);
+  assert.match(await page.textContent("#result"), /2 labelled fine-tunes/);
+  assert.deepEqual(ours.inputs.map((i) => i.name).sort(), ["asked.jsonl", "bases.jsonl", "judged.jsonl", "known.jsonl", "truth.json", "unnamed.jsonl"]);
+  await page.click("#samples [data-remove='truth.json']");
+  await says(page, "#problems", /l: nothing says which candidate/i);
+  assert.deepEqual(faults, []);
+  await context.close();
+
+  await t.test("the native command agrees", { skip: !existsSync(CLI) && `${CLI} not built` }, () => {
+    const run = spawnSync(CLI, ["rank", "--candidate", learn, "--samples", judge, "--labelled", known, unnamed, "--truth", truth, "--prompts", asked, "--json", "--quiet"], { encoding: "utf8", maxBuffer: 1 << 28 });
+    const theirs = JSON.parse(run.stdout);
+    assert.deepEqual(ours.findings, theirs.findings);
+    assert.deepEqual(ours.notes, theirs.notes);
+  });
+});
+
 const minilm = join(MODELS, "all-minilm-l6-v2");
 const unread = [join(minilm, "model.safetensors"), ...absent].filter((f) => !existsSync(f));
 

@@ -464,6 +464,32 @@ fn model_folders_keep_their_documentation() {
 }
 
 #[test]
+fn labels_of_fine_tunes_are_told_from_what_model_folders_hold() {
+    let tokens = br#"{"bos_token": "<s>", "eos_token": "</s>"}"#.to_vec();
+    let labels = br#"{"k": "gpt2", "l": "opt"}"#.to_vec();
+    let mut files = folder(
+        "m",
+        &[
+            ("model.safetensors", good_safetensors("a")),
+            ("special_tokens_map.json", tokens.clone()),
+            ("id2label.json", labels.clone()),
+        ],
+    );
+    files.extend([
+        file("truth.json", labels),
+        file("row.json", r#"{"prompt": "x", "response": "y"}"#),
+        file("asked.jsonl", r#"{"prompt": "x", "prompt_set": "y"}"#),
+        file("tokens.json", tokens),
+        file("sizes.json", r#"{"a": 1, "b": "c"}"#),
+    ]);
+    let g = gather(&files);
+    let names = |l: &[SharedSource]| l.iter().map(|s| s.name().to_owned()).collect::<Vec<_>>();
+    assert_eq!(names(&g.labels), ["truth.json"]);
+    assert_eq!(names(&g.samples), ["row.json", "asked.jsonl", "tokens.json", "sizes.json"]);
+    assert_eq!(g.ignored, ["m/special_tokens_map.json", "m/id2label.json"]);
+}
+
+#[test]
 fn loose_files_make_one_candidate() {
     let g = gather(&[
         file("odd name", TOKENIZER),

@@ -1,7 +1,7 @@
 //! From the paths on the command line to files by what they are.
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::formats::{CandidateFiles, gather};
+use crate::formats::{CandidateFiles, Gathered, gather};
 use crate::source::{FileSource, MemorySource, SharedSource};
 use std::collections::HashSet;
 use std::io::Read;
@@ -15,13 +15,25 @@ const MAX_DEPTH: usize = 16;
 /// Bytes read from standard input at the most.
 const MAX_STDIN: u64 = 256 << 20;
 
-/// Opens and sorts `paths`; what cannot be used is added to `problems`. For
-/// comparing `weights` a model needs no tokenizer.
+/// Opens and sorts `paths` into models and samples; what cannot be used is added to
+/// `problems`. For comparing `weights` a model needs no tokenizer.
 pub fn open(
     paths: &[PathBuf],
     weights: bool,
     problems: &mut Vec<Error>,
 ) -> (Vec<CandidateFiles>, Vec<SharedSource>) {
+    let gathered = sorted(paths, weights, problems);
+    let labels = |s: &SharedSource| {
+        Error::new(ErrorKind::Mismatch, "names the candidates of fine-tunes, and is none itself")
+            .in_file(s.name())
+            .hint("give it with --truth, beside --labelled")
+    };
+    problems.extend(gathered.labels.iter().map(labels));
+    (gathered.candidates, gathered.samples)
+}
+
+/// As [`open`], with all that the files came to.
+pub fn sorted(paths: &[PathBuf], weights: bool, problems: &mut Vec<Error>) -> Gathered {
     let mut sources: Vec<SharedSource> = vec![];
     let mut given = HashSet::new();
     for (path, name) in paths.iter().zip(names(paths)) {
@@ -42,7 +54,8 @@ pub fn open(
     problems.append(&mut gathered.problems);
     // A folder's README and word lists are no mistake of the user's.
     gathered.samples.retain(|s| given.contains(s.name()));
-    (gathered.candidates, gathered.samples)
+    gathered.labels.retain(|s| given.contains(s.name()));
+    gathered
 }
 
 /// The shortest distinct ends of `paths`, joined with `/`: what a drop of the

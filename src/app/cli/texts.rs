@@ -1,12 +1,12 @@
 //! Files of responses on the command line: whose they are.
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::evidence::text::training::{Mode, Training};
 use crate::evidence::text::{Knowledge, Representation};
+use crate::labels::{self, Labels};
 use crate::responses::Group;
 use crate::samples::{self, Note};
-use crate::source::SharedSource;
-use std::collections::BTreeMap;
+use crate::source::{FileSource, SharedSource};
 use std::path::Path;
 
 /// Knowledge levels as arguments.
@@ -113,44 +113,10 @@ impl Given {
     }
 }
 
-/// The candidate of each labelled fine-tune, by the object in the file `truth`.
-pub fn labelled(
-    groups: Vec<Group>,
-    truth: Option<&Path>,
-    problems: &mut Vec<Error>,
-) -> Vec<(String, Group)> {
-    let read = truth.map_or_else(|| Ok(BTreeMap::new()), self::truth);
-    let truth = match read {
-        Ok(truth) => truth,
-        Err(e) => {
-            problems.push(e);
-            return vec![];
-        }
-    };
-    let mut out = vec![];
-    for group in groups {
-        match truth.get(&group.label) {
-            Some(base) => out.push((base.clone(), group)),
-            None => problems.push(
-                Error::new(ErrorKind::Missing, "the labels name no candidate for this fine-tune")
-                    .in_file(&group.label)
-                    .hint("add it to the file given with --truth"),
-            ),
-        }
-    }
-    out
-}
-
 /// Reads an object of model names and their candidates.
 ///
 /// # Errors
 /// Where the file cannot be read or is no such object.
-pub fn truth(path: &Path) -> Result<BTreeMap<String, String>> {
-    let fail = |what: String| {
-        Error::new(ErrorKind::Read, what)
-            .in_file(path.display().to_string())
-            .hint("it should be a JSON object such as {\"suspect\": \"candidate\"}")
-    };
-    let text = std::fs::read_to_string(path).map_err(|e| fail(format!("cannot be read: {e}")))?;
-    serde_json::from_str(&text).map_err(|e| fail(format!("is no object of names: {e}")))
+pub fn truth(path: &Path) -> Result<Labels> {
+    labels::read(&FileSource::open(path, path.display().to_string())?)
 }

@@ -344,7 +344,7 @@ impl App {
             state.files.retain(|f| !gone.contains(&f.path));
             // Another file of that name is another model.
             state.suspects.retain(|f| !gone.contains(f));
-            list == "samples" && gone.iter().any(|name| name == PASTED)
+            list == "samples" && (which == PASTED || gone.iter().any(|name| name == PASTED))
         };
         if pasted && let Ok(field) = dom::by_id::<HtmlTextAreaElement>("paste") {
             field.set_value("");

@@ -2,10 +2,11 @@
 
 use super::dom;
 use super::files::Given;
-use crate::app::protocol::{CandidateInfo, Inspected, PASTED, Role, SamplesInfo};
+use crate::app::protocol::{CandidateInfo, Inspected, OtherInfo, PASTED, Role, SamplesInfo};
 use crate::error::{Error, Result};
 use crate::report::figures::{bytes, plain};
 use crate::report::markup::{Element, Node, html};
+use crate::samples::Note;
 
 /// Shows what `seen` holds. `taking`: problems met before the worker looked.
 ///
@@ -14,7 +15,8 @@ use crate::report::markup::{Element, Node, html};
 pub fn show(seen: &Inspected, taking: &[Error], files: &[Given]) -> Result<()> {
     dom::fill("candidates", seen.candidates.iter().enumerate().map(|(i, c)| candidate(i, c)))?;
     dom::fill("encoder", seen.encoder.iter().map(encoder))?;
-    dom::fill("samples", seen.samples.iter().enumerate().map(|(i, s)| sample(i, s)))?;
+    let samples = seen.samples.iter().enumerate().map(|(i, s)| sample(i, s));
+    dom::fill("samples", samples.chain(seen.others.iter().map(other)))?;
     dom::show("no-candidates", seen.ranked() == 0);
     let texts = seen.by_text();
     dom::show("text-candidates", texts > 0);
@@ -72,11 +74,11 @@ fn part(c: &CandidateInfo, which: &str, otherwise: &str) -> Element {
 }
 
 /// A labelled choice in a list item: value, words and whether it is chosen.
-fn choice(
+fn choice<const N: usize>(
     label: &str,
     id: &str,
     (mark, which): (&'static str, &str),
-    options: [(&str, &str, bool); 2],
+    options: [(&str, &str, bool); N],
 ) -> Element {
     let option = |(value, text, chosen): (&str, &str, bool)| {
         let option = html("option").attr("value", value).text(text);
@@ -96,15 +98,26 @@ fn sample(i: usize, s: &SamplesInfo) -> Element {
     if s.name != PASTED {
         out = out.child(whose(s, i));
     }
-    if !s.notes.is_empty() {
-        let notes = s.notes.iter().map(|n| {
-            let places = plain(&n.places.join(", "));
-            let li = html("li").text(plain(&n.text));
-            if places.is_empty() { li } else { li.attr("title", places) }
-        });
-        out = out.child(html("ul").class("notes").with(notes));
+    noted(out, &s.notes)
+}
+
+/// Labels or prompts, taken away by their file's name.
+fn other(o: &OtherInfo) -> Element {
+    let mut row = item(&o.name, &o.about, &o.name, 0);
+    name_removal(&mut row, &o.name);
+    noted(row, &o.notes)
+}
+
+fn noted(row: Element, notes: &[Note]) -> Element {
+    if notes.is_empty() {
+        return row;
     }
-    out
+    let notes = notes.iter().map(|n| {
+        let places = plain(&n.places.join(", "));
+        let li = html("li").text(plain(&n.text));
+        if places.is_empty() { li } else { li.attr("title", places) }
+    });
+    row.child(html("ul").class("notes").with(notes))
 }
 
 /// The encoder, taken away by the name of its file or folder.
@@ -134,14 +147,19 @@ fn name_removal(e: &mut Element, which: &str) {
 
 /// The choice of whose responses a file holds.
 fn whose(s: &SamplesInfo, i: usize) -> Element {
+    let option = |role: Role| {
+        let text = match role {
+            Role::Suspect => "the suspect",
+            Role::Candidate => "candidates",
+            Role::Labelled => "known fine-tunes to learn from",
+        };
+        (role.name(), text, s.role == role)
+    };
     choice(
         "Written by ",
         &format!("role-{i}"),
         ("data-role", &i.to_string()),
-        [
-            ("suspect", "the suspect", s.role == Role::Suspect),
-            ("candidate", "candidates", s.role == Role::Candidate),
-        ],
+        Role::ALL.map(option),
     )
 }
 

@@ -39,7 +39,7 @@ impl App {
         if self.running() {
             return;
         }
-        let role = if role == "candidate" { Role::Candidate } else { Role::Suspect };
+        let Some(role) = Role::ALL.into_iter().find(|r| r.name() == role) else { return };
         {
             let mut state = self.0.borrow_mut();
             let name = which.parse().ok().and_then(|i: usize| state.seen.samples.get(i));
