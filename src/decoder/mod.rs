@@ -6,6 +6,7 @@ mod forward;
 mod generate;
 mod head;
 pub mod kernels;
+mod query;
 #[cfg(any(test, feature = "zoo"))]
 pub mod reference;
 mod weights;

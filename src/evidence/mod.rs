@@ -7,6 +7,7 @@ pub mod lineage;
 pub mod matching;
 mod opening;
 mod perplexity;
+pub mod query;
 pub mod stats;
 pub mod text;
 
