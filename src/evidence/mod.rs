@@ -5,6 +5,7 @@ mod combined;
 pub mod fused;
 pub mod lineage;
 pub mod matching;
+pub mod null;
 mod opening;
 mod perplexity;
 pub mod query;

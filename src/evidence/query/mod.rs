@@ -10,7 +10,6 @@ mod agreement;
 mod distance;
 mod openings;
 mod seedprint;
-pub mod tails;
 mod words;
 
 pub use agreement::{Agreement, from_answers, prompts};

@@ -3,20 +3,17 @@
 //! some hidden dimensions to others whatever it reads, that preference starts
 //! with the random weights, and training keeps its order.
 
-use super::tails::{ln_spearman_tail, spearman};
 use super::{Plan, QueryMethod, Record, Subject, foreign};
 use crate::error::Result;
 use crate::evidence::Access;
 use crate::evidence::lineage::{Basis, Null, Test};
+use crate::evidence::null::spearman;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 /// Random sequences read, and tokens of each.
 const SEQUENCES: usize = 64;
 const LENGTH: usize = 8;
-
-/// Fewest dimensions on which the limit of the null is good enough.
-const LEAST: usize = 16;
 
 /// Rank correlation of mean hidden states on random tokens.
 pub struct SeedPrint;
@@ -58,26 +55,19 @@ impl QueryMethod for SeedPrint {
             _ => Err(foreign(self.name())),
         };
         let suspect = print(suspect)?;
-        let prints = candidates
-            .iter()
-            .map(|c| c.as_ref().map(&print).transpose())
-            .collect::<Result<Vec<_>>>()?;
         let n = suspect.len();
-        let comparable =
-            |p: &Option<Vec<f64>>| p.as_ref().is_some_and(|p| p.len() == n && n >= LEAST);
-        let all: Vec<f64> =
-            prints
-                .iter()
-                .map(|p| {
-                    if comparable(p) {
-                        spearman(&suspect, p.as_deref().unwrap_or(&[]))
-                    } else {
-                        0.0
-                    }
-                })
-                .collect();
-        let test = |(c, p): (usize, &Option<Vec<f64>>)| {
-            comparable(p).then(|| Test {
+        let all = candidates
+            .iter()
+            .map(|c| {
+                let print = c.as_ref().map(&print).transpose()?;
+                // Below ten dimensions, or where all are equal, there is nothing to rank.
+                Ok(print.filter(|p| p.len() == n).and_then(|p| spearman(&suspect, &p)))
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let test = |c: usize| {
+            let (statistic, ln_p) = all[c]?;
+            let others = (0..all.len()).filter(|k| *k != c);
+            Some(Test {
                 method: self.name().into(),
                 about: format!(
                     "Spearman correlation between suspect and candidate of the mean last hidden \
@@ -85,8 +75,8 @@ impl QueryMethod for SeedPrint {
                      dimensions (after Tong et al., SeedPrints, 2026)"
                 ),
                 access: Access::Weights,
-                statistic: all[c],
-                ln_p: Some(ln_spearman_tail(all[c], n)),
+                statistic,
+                ln_p: Some(ln_p),
                 basis: Basis::Asymptotic,
                 null: Some(Null {
                     about: "hidden dimensions of models made independently are in unrelated \
@@ -95,10 +85,7 @@ impl QueryMethod for SeedPrint {
                         .into(),
                     mean: 0.0,
                     deviation: 1.0 / (n as f64 - 1.0).sqrt(),
-                    controls: (0..all.len())
-                        .filter(|k| *k != c && comparable(&prints[*k]))
-                        .map(|k| all[k])
-                        .collect(),
+                    controls: others.filter_map(|k| Some(all[k]?.0)).collect(),
                 }),
                 map: None,
                 notes: vec![
@@ -107,7 +94,7 @@ impl QueryMethod for SeedPrint {
                 ],
             })
         };
-        Ok(prints.iter().enumerate().map(test).collect())
+        Ok((0..candidates.len()).map(test).collect())
     }
 }
 
