@@ -9,7 +9,7 @@ use super::weights::{Layer, Weights};
 use crate::error::Result;
 
 /// Keys and values of one sequence so far, by layer.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Cache {
     layers: Vec<(Vec<f32>, Vec<f32>)>,
     len: usize,

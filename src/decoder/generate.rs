@@ -55,7 +55,7 @@ impl<'a> Sampler<'a> {
 }
 
 /// Index of the largest logit, the first of equals.
-fn likeliest(logits: &[f32]) -> usize {
+pub(super) fn likeliest(logits: &[f32]) -> usize {
     let mut best = 0;
     for (i, l) in logits.iter().enumerate() {
         if *l > logits[best] {

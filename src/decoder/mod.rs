@@ -7,6 +7,7 @@ mod generate;
 mod head;
 pub mod kernels;
 pub mod locate;
+mod query;
 #[cfg(any(test, feature = "zoo"))]
 pub mod reference;
 mod weights;

@@ -8,6 +8,7 @@ pub mod matching;
 pub mod null;
 mod opening;
 mod perplexity;
+pub mod query;
 pub mod stats;
 pub mod text;
 pub mod weights;

@@ -1,7 +1,8 @@
 //! Files of prompts to run against a suspect, and what its answers lack.
 
 use super::Prompt;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, within};
+use crate::evidence::query;
 use crate::responses::{Group, Responses};
 use crate::samples::{self, Note, Sample, fields};
 use crate::source::{Source, read_vec};
@@ -41,8 +42,16 @@ pub fn of_columns(responses: &Responses, columns: &[usize]) -> Vec<Asked> {
     asked.collect()
 }
 
-/// The prompts of a strategy: one of the built-in sets by its name, or those
-/// that a picker takes from what `bases` answered.
+/// The strategy whose prompts the agreement test asks; the same budget and seed
+/// must be given to the test.
+pub const AGREEMENT: &str = "agreement";
+
+/// Prompts of the agreement test at the most.
+const MOST: usize = 10_000;
+
+/// The prompts of a strategy: one of the built-in sets by its name, those of the
+/// agreement test ([`AGREEMENT`]), or those that a picker takes from what `bases`
+/// answered.
 ///
 /// # Errors
 /// A name that is neither, and what the picker cannot do.
@@ -61,6 +70,12 @@ pub fn choose(
             prompts = (0..budget).map(|i| prompts[i * all / budget].clone()).collect();
         }
         return Ok(prompts);
+    }
+    if strategy == AGREEMENT {
+        within("the number of prompts", budget, 1, MOST)?;
+        let plan = query::Plan { seed, prompts: budget, ..query::Plan::default() };
+        let asked = |prompt| Asked { prompt, prompt_set: Some(AGREEMENT.into()) };
+        return Ok(query::prompts(&plan).into_iter().map(asked).collect());
     }
     let columns = super::picker(strategy)?.pick(bases, budget, seed, tell)?;
     Ok(of_columns(bases, &columns))
@@ -261,6 +276,18 @@ mod tests {
         assert_eq!(text.lines().count(), all.len());
         assert_eq!(read("p", &text).unwrap(), all);
         assert!(text.contains("\"prompt_set\":\"curated/gpt2-xl\""));
+    }
+
+    #[test]
+    fn prompts_of_the_agreement_test_are_those_that_it_asks() {
+        let none = Responses::default();
+        let choose = |n, seed| choose(AGREEMENT, &none, n, seed, &mut |_, _| {});
+        let plan = query::Plan { seed: 5, prompts: 40, ..query::Plan::default() };
+        let texts: Vec<String> = choose(40, 5).unwrap().into_iter().map(|a| a.prompt).collect();
+        assert_eq!(texts, query::prompts(&plan));
+        assert_eq!(choose(9, 5).unwrap()[..], choose(40, 5).unwrap()[..9]);
+        assert_eq!(choose(0, 5).unwrap_err().kind(), ErrorKind::Usage);
+        assert_eq!(choose(1 << 40, 5).unwrap_err().kind(), ErrorKind::Usage);
     }
 
     #[test]

@@ -48,7 +48,11 @@ pub fn evaluate(bases: &Path, samples: &Path, max_new_tokens: usize) -> Result<S
     Ok(table(&labels, &outcomes))
 }
 
-fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {
+/// Reads a small file of JSON.
+///
+/// # Errors
+/// Where it is missing or is something else.
+pub(super) fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {
     let wrong = |e: String| Error::new(ErrorKind::Read, e).in_file(path.display().to_string());
     let bytes = std::fs::read(path).map_err(|e| wrong(e.to_string()))?;
     serde_json::from_slice(&bytes).map_err(|e| wrong(e.to_string()))

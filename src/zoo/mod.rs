@@ -16,6 +16,7 @@ pub mod files;
 pub mod plan;
 pub mod prompts;
 pub mod publish;
+pub mod queries;
 pub mod train;
 pub mod vocabulary;
 pub mod weights;
@@ -74,6 +75,25 @@ enum Command {
         #[arg(long, default_value_t = 16)]
         max_new_tokens: usize,
     },
+    /// Asks models whose descent is known what the tests on running models ask, and
+    /// counts right and false matches.
+    Queries {
+        /// The bundled bases.
+        #[arg(long, default_value = "www/demo")]
+        bases: PathBuf,
+        /// The fine-tunes' weights.
+        #[arg(long, default_value = "target/zoo/tunes")]
+        tunes: PathBuf,
+        /// The fine-tunes' bases.
+        #[arg(long, default_value = "tests/data/zoo/truth.json")]
+        truth: PathBuf,
+        /// Other models, independent of all: files or folders.
+        #[arg(long, num_args = 0..)]
+        others: Vec<PathBuf>,
+        /// What models said is kept here, and not asked again.
+        #[arg(long, default_value = "target/queries")]
+        kept: PathBuf,
+    },
     /// Copies what the project keeps into www/demo and tests/data/zoo.
     Publish {
         /// Where the zoo is.
@@ -100,6 +120,10 @@ pub fn main(args: impl IntoIterator<Item = std::ffi::OsString>) -> Result<()> {
         Command::Score { out } => publish::score(&out),
         Command::Evaluate { bases, samples, max_new_tokens } => {
             evaluate::evaluate(&bases, &samples, max_new_tokens)
+                .map(|table| tell(format_args!("{table}")))
+        }
+        Command::Queries { bases, tunes, truth, others, kept } => {
+            queries::queries(&queries::Places { bases, tunes, truth, others, kept })
                 .map(|table| tell(format_args!("{table}")))
         }
         Command::Publish { out, project } => publish::publish(&out, &project),

@@ -24,7 +24,7 @@ const SHOWN: [(usize, usize, &str); 3] = [
 ///
 /// # Errors
 /// Where they cannot be opened.
-fn sources(path: &Path) -> Result<Vec<SharedSource>> {
+pub fn sources(path: &Path) -> Result<Vec<SharedSource>> {
     let mut files = vec![path.to_path_buf()];
     if path.is_dir() {
         files = FOLDER.iter().map(|name| path.join(name)).collect();

@@ -10,8 +10,9 @@ use std::path::PathBuf;
 #[derive(Args)]
 pub struct Prompts {
     /// curated (edge cases of what the candidates were trained on), naive (a broad
-    /// mixture), both; or picked from what the candidates answered: first, random,
-    /// greedy, rl
+    /// mixture), both; agreement (random words, for the test of next-token agreement:
+    /// a word or two of answer is enough, at temperature 0); or picked from what the
+    /// candidates answered: first, random, greedy, rl
     #[arg(long, value_name = "NAME", default_value = "both")]
     strategy: String,
     /// Prompts at the most
