@@ -15,6 +15,7 @@ pub mod disguise;
 pub mod evaluate;
 pub mod extra;
 pub mod files;
+pub mod lineage;
 pub mod plan;
 pub mod prompts;
 pub mod publish;
@@ -107,6 +108,20 @@ enum Command {
         #[arg(long)]
         with: Option<PathBuf>,
     },
+    /// Measures the tests on weights: every fine-tune, every disguise, all
+    /// independent pairs; tables in Markdown.
+    Lineage {
+        /// Where the zoo is.
+        #[arg(long, default_value = "target/zoo")]
+        out: PathBuf,
+        /// Fine-tunes that every disguise is tried on; one of each family and
+        /// of the twin unless given.
+        #[arg(long)]
+        disguised: Vec<String>,
+        /// Seed of every random draw.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
     /// Ranks the bases for every fine-tune by raw bits per byte.
     Score {
         /// Where the zoo is.
@@ -154,6 +169,12 @@ pub fn main(args: impl IntoIterator<Item = std::ffi::OsString>) -> Result<()> {
         }
         Command::Disguise { model, how, seed, out, with } => {
             disguise::disguise(&model, &how, seed, &out, with.as_deref())
+        }
+        Command::Lineage { out, mut disguised, seed } => {
+            if disguised.is_empty() {
+                disguised = lineage::handful();
+            }
+            lineage::lineage(&out, &disguised, seed).map(|tables| tell(format_args!("{tables}")))
         }
         Command::Score { out } => publish::score(&out),
         Command::Evaluate { bases, samples, max_new_tokens } => {
