@@ -6,11 +6,11 @@ use super::files;
 use super::plan::{BASES, Base, Domain, FINETUNE, PRETRAIN, Schedule, Storage, Tune};
 use super::prompts::PROMPTS;
 use super::publish::open;
-use super::train::{Stream, bits_per_byte, train};
+use super::train::{Lessons, Stream, bits_per_byte, train, train_adapter};
 use super::vocabulary::Vocabulary;
 use super::weights::{self, Parts};
 use super::{say, tell};
-use crate::decoder::config::Config;
+use crate::decoder::config::{Config, Part};
 use crate::decoder::reference::Reference;
 use crate::error::{Error, ErrorKind, Result};
 use crate::tokenizer::Tokenizer;
@@ -40,7 +40,7 @@ fn not_written(path: &Path, e: &std::io::Error) -> Error {
         .in_file(path.display().to_string())
 }
 
-fn folder_of(path: &Path) -> Result<()> {
+pub(super) fn folder_of(path: &Path) -> Result<()> {
     path.parent()
         .map_or(Ok(()), |folder| std::fs::create_dir_all(folder).map_err(|e| not_written(path, &e)))
 }
@@ -129,11 +129,12 @@ fn storage_name(storage: Storage) -> &'static str {
         Storage::GgufF16 => "F16",
         Storage::GgufQ8 => "Q8_0",
         Storage::GgufQ4 => "Q4_0",
+        Storage::GgufQ4K => "Q4_K",
         Storage::Folder => "safetensors F16",
     }
 }
 
-fn vocabulary(out: &Path, cache: &Path, base: &Base) -> Result<Vocabulary> {
+pub(super) fn vocabulary(out: &Path, cache: &Path, base: &Base) -> Result<Vocabulary> {
     let path = out.join("tokenizers").join(format!("{}.json", base.tokenizer));
     if path.exists() {
         return Vocabulary::from_json(base.family, &read(&path)?);
@@ -160,20 +161,31 @@ pub fn tokenizer(out: &Path, base: &Base) -> Result<Tokenizer> {
     Tokenizer::from_json(&json, &config)
 }
 
-/// Trains on `mix` and reports what happens.
-#[expect(clippy::too_many_arguments, reason = "one call each for bases and fine-tunes")]
-fn run(
+/// One training run of the zoo.
+pub(super) struct Run<'a> {
+    /// Whose plan it follows.
+    pub base: &'a Base,
+    /// Shares of its text.
+    pub mix: &'a [(Domain, f64)],
+    /// Length and pace.
+    pub schedule: Schedule,
+    /// Seed of the batches.
+    pub seed: u64,
+    /// Matrices that get an adapter; without, every weight is trained.
+    pub adapted: Option<&'a dyn Fn(Part) -> bool>,
+}
+
+/// Trains and reports what happens; weights, held-out texts, and the last loss.
+pub(super) fn run(
     cache: &Path,
-    base: &Base,
     config: &Config,
     start: &Parts,
     vocabulary: &Vocabulary,
-    mix: &[(Domain, f64)],
-    schedule: &Schedule,
-    seed: u64,
+    run: &Run<'_>,
 ) -> Result<(Parts, Vec<String>, f32)> {
+    let Run { base, mix, schedule, seed, adapted } = run;
     let (mut streams, mut held_out) = (vec![], vec![]);
-    for (domain, share) in mix {
+    for (domain, share) in *mix {
         let texts = texts(cache, *domain)?;
         let most = if mix.len() > 1 { BASE_TEXT } else { TUNE_TEXT };
         streams.push(Stream::new(*share, &spread(&texts.train, most), vocabulary)?);
@@ -195,12 +207,16 @@ fn run(
             ));
         }
     };
-    let parts = train(config, start, &streams, vocabulary, schedule, seed, &mut log)?;
+    let lessons = Lessons { streams: &streams, vocabulary, schedule, seed: *seed };
+    let parts = match adapted {
+        Some(adapted) => train_adapter(config, start, adapted, &lessons, &mut log)?,
+        None => train(config, start, &lessons, &mut log)?,
+    };
     let recent = &last[last.len().saturating_sub(50)..];
     Ok((parts, held_out, recent.iter().sum::<f32>() / recent.len() as f32))
 }
 
-fn record(out: &Path, name: &str, entry: &Value) -> Result<()> {
+pub(super) fn record(out: &Path, name: &str, entry: &Value) -> Result<()> {
     tell(format_args!("{entry}"));
     written(&out.join("report").join(format!("{name}.json")), format!("{entry:#}\n"))
 }
@@ -211,9 +227,9 @@ fn build_base(out: &Path, cache: &Path, base: &Base) -> Result<()> {
     let vocabulary = vocabulary(out, cache, base)?;
     let config = base.family.config();
     let start = weights::init(base.family, &config, base.seed)?;
-    let (seed, schedule) = (base.seed + 1000, Schedule { steps: base.steps, ..PRETRAIN });
-    let (parts, held_out, loss) =
-        run(cache, base, &config, &start, &vocabulary, base.mix, &schedule, seed)?;
+    let schedule = Schedule { steps: base.steps, ..PRETRAIN };
+    let plan = Run { base, mix: base.mix, schedule, seed: base.seed + 1000, adapted: None };
+    let (parts, held_out, loss) = run(cache, &config, &start, &vocabulary, &plan)?;
     let path = base_path(out, base);
     folder_of(&path)?;
     files::save(&path, base.family, &config, &parts, &vocabulary, base.storage, base.label)?;
@@ -241,8 +257,8 @@ fn build_tune(out: &Path, cache: &Path, base: &Base, tune: &Tune, name: &str) ->
     let start = files::load(&base_path(out, base), base.family, &config)?;
     let mix = [(tune.domain, 1.0)];
     let seed = base.seed * 100 + tune.domain as u64;
-    let (parts, held_out, loss) =
-        run(cache, base, &config, &start, &vocabulary, &mix, &FINETUNE, seed)?;
+    let plan = Run { base, mix: &mix, schedule: FINETUNE, seed, adapted: None };
+    let (parts, held_out, loss) = run(cache, &config, &start, &vocabulary, &plan)?;
     let path = out.join("tunes").join(format!("{name}.gguf"));
     folder_of(&path)?;
     files::save(&path, base.family, &config, &parts, &vocabulary, tune.storage, name)?;

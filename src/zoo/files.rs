@@ -126,23 +126,49 @@ pub fn save(
     storage: Storage,
     label: &str,
 ) -> Result<()> {
-    let matrix = match storage {
-        Storage::Folder => return save_folder(path, config, parts, vocabulary),
-        Storage::GgufF16 => GgmlDType::F16,
+    if storage == Storage::Folder {
+        return save_folder(path, config, parts, vocabulary);
+    }
+    let metadata = metadata(family, config, vocabulary, storage, label)?;
+    write_gguf(path, family, &metadata, parts, storage)
+}
+
+/// The type of a stored tensor.
+fn dtype(name: &str, tensor: &Tensor, storage: Storage) -> GgmlDType {
+    // As llama.cpp does: positions and all vectors stay in F32.
+    if tensor.rank() == 1 || name.starts_with("position_embd") {
+        return GgmlDType::F32;
+    }
+    let width = tensor.dims().last().copied().unwrap_or(1);
+    match storage {
+        Storage::Folder | Storage::GgufF16 => GgmlDType::F16,
         Storage::GgufQ8 => GgmlDType::Q8_0,
         Storage::GgufQ4 => GgmlDType::Q4_0,
-    };
+        // Blocks of Q4_K are 256 wide; llama.cpp stores other widths in Q5_0.
+        Storage::GgufQ4K if width.is_multiple_of(256) => GgmlDType::Q4K,
+        Storage::GgufQ4K => GgmlDType::Q5_0,
+    }
+}
+
+/// Writes one GGUF of `parts` with `metadata`.
+///
+/// # Errors
+/// Where the file cannot be written.
+pub(super) fn write_gguf(
+    path: &Path,
+    family: Family,
+    metadata: &[(String, Value)],
+    parts: &Parts,
+    storage: Storage,
+) -> Result<()> {
     let fused: Option<&dyn Fn(usize) -> _> =
         if is_fused(family) { Some(&gguf_fused) } else { None };
     let tensors = named(parts, gguf_name, fused, |t| Ok(Tensor::cat(t, 0)?))?;
     let mut stored: Vec<(String, QTensor)> = vec![];
     for (name, tensor) in tensors {
-        // As llama.cpp does: positions and all vectors stay in F32.
-        let plain = tensor.rank() == 1 || name.starts_with("position_embd");
-        let dtype = if plain { GgmlDType::F32 } else { matrix };
+        let dtype = dtype(&name, &tensor, storage);
         stored.push((name, QTensor::quantize(&tensor.contiguous()?, dtype)?));
     }
-    let metadata = metadata(family, config, vocabulary, storage, label)?;
     let metadata: Vec<(&str, &Value)> = metadata.iter().map(|(k, v)| (k.as_str(), v)).collect();
     let tensors: Vec<(&str, &QTensor)> = stored.iter().map(|(n, t)| (n.as_str(), t)).collect();
     let mut file = std::io::Cursor::new(vec![]);
@@ -151,6 +177,16 @@ pub fn save(
     // The library says version 2; for little-endian files version 3 is the same.
     bytes[4..8].copy_from_slice(&3u32.to_le_bytes());
     std::fs::write(path, bytes).map_err(io(path))
+}
+
+/// llama.cpp's number for what most of a file is stored in.
+fn file_type(storage: Storage) -> u32 {
+    match storage {
+        Storage::GgufQ4 => 2,
+        Storage::GgufQ8 => 7,
+        Storage::GgufQ4K => 14,
+        Storage::GgufF16 | Storage::Folder => 1,
+    }
 }
 
 fn metadata(
@@ -169,15 +205,10 @@ fn metadata(
     let number = |n: usize| Value::U32(n as u32);
     let text = |s: &str| Value::String(s.to_owned());
     let of = |key: &str| format!("{arch}.{key}");
-    let file_type = match storage {
-        Storage::GgufQ4 => 2,
-        Storage::GgufQ8 => 7,
-        Storage::GgufF16 | Storage::Folder => 1,
-    };
     let mut pairs = vec![
         ("general.architecture".to_owned(), text(arch)),
         ("general.name".into(), text(label)),
-        ("general.file_type".into(), Value::U32(file_type)),
+        ("general.file_type".into(), Value::U32(file_type(storage))),
         ("general.alignment".into(), Value::U32(32)),
         (of("context_length"), number(c.context)),
         (of("embedding_length"), number(c.hidden)),
@@ -236,13 +267,7 @@ fn save_folder(path: &Path, c: &Config, parts: &Parts, vocabulary: &Vocabulary) 
     let Position::Rotary(rotary) = &c.position else {
         return Err(Error::new(ErrorKind::Unsupported, "folders are written for GPT-NeoX only"));
     };
-    std::fs::create_dir_all(path).map_err(io(path))?;
-    let tensors = named(parts, neox_name, Some(&neox_fused), |t| interleave(t, c.heads))?;
-    let mut half: HashMap<String, Tensor> = HashMap::new();
-    for (name, tensor) in tensors {
-        half.insert(name, tensor.to_dtype(DType::F16)?);
-    }
-    candle_core::safetensors::save(&half, path.join("model.safetensors"))?;
+    write_folder(path, c, parts)?;
     let config = serde_json::json!({
         "architectures": ["GPTNeoXForCausalLM"],
         "model_type": "gpt_neox",
@@ -270,6 +295,65 @@ fn save_folder(path: &Path, c: &Config, parts: &Parts, vocabulary: &Vocabulary) 
     };
     put("config.json", format!("{config:#}\n"))?;
     put("tokenizer.json", vocabulary.to_json()?)
+}
+
+/// Writes a GPT-NeoX folder's weights.
+fn write_folder(path: &Path, c: &Config, parts: &Parts) -> Result<()> {
+    std::fs::create_dir_all(path).map_err(io(path))?;
+    let tensors = named(parts, neox_name, Some(&neox_fused), |t| interleave(t, c.heads))?;
+    let mut half: HashMap<String, Tensor> = HashMap::new();
+    for (name, tensor) in tensors {
+        half.insert(name, tensor.to_dtype(DType::F16)?);
+    }
+    Ok(candle_core::safetensors::save(&half, path.join("model.safetensors"))?)
+}
+
+/// The family of a model of the zoo, by what its file or folder says.
+///
+/// # Errors
+/// Where it cannot be read or is of no family of the zoo.
+pub fn family_of(path: &Path) -> Result<Family> {
+    if path.is_dir() {
+        return Ok(Family::NeoX);
+    }
+    let mut file = std::fs::File::open(path).map_err(io(path))?;
+    let content = Content::read(&mut file)?;
+    let arch = content.metadata.get("general.architecture").and_then(|v| v.to_string().ok());
+    match arch.map(String::as_str) {
+        Some("llama") => Ok(Family::Llama),
+        Some("gpt2") => Ok(Family::Gpt2),
+        Some("gptneox") => Ok(Family::NeoX),
+        Some("qwen3") => Ok(Family::Qwen3),
+        _ => Err(Error::new(ErrorKind::Unsupported, "it is not a model of the zoo")
+            .in_file(path.display().to_string())),
+    }
+}
+
+/// Writes `parts` to `to` with all else as the model at `like` has it: a GGUF
+/// for a GGUF, a folder for a folder (in F16, whatever `storage` says).
+///
+/// # Errors
+/// Where files cannot be read or written.
+pub fn save_like(
+    like: &Path,
+    to: &Path,
+    family: Family,
+    config: &Config,
+    parts: &Parts,
+    storage: Storage,
+) -> Result<()> {
+    if like.is_dir() {
+        write_folder(to, config, parts)?;
+        for name in ["config.json", "tokenizer.json"] {
+            std::fs::copy(like.join(name), to.join(name)).map_err(io(like))?;
+        }
+        return Ok(());
+    }
+    let mut file = std::fs::File::open(like).map_err(io(like))?;
+    let mut metadata: BTreeMap<String, Value> =
+        Content::read(&mut file)?.metadata.into_iter().collect();
+    metadata.insert("general.file_type".into(), Value::U32(file_type(storage)));
+    write_gguf(to, family, &metadata.into_iter().collect::<Vec<_>>(), parts, storage)
 }
 
 /// Reads a model that [`save`] wrote; weights as stored, widened to F32.

@@ -11,13 +11,17 @@
 pub mod answer;
 pub mod build;
 pub mod corpora;
+pub mod disguise;
 pub mod evaluate;
+pub mod extra;
 pub mod files;
+pub mod lineage;
 pub mod plan;
 pub mod prompts;
 pub mod publish;
 pub mod queries;
 pub mod train;
+pub mod uniform;
 pub mod vocabulary;
 pub mod weights;
 
@@ -56,6 +60,68 @@ enum Command {
         /// Bases alone, no fine-tunes.
         #[arg(long)]
         bases_only: bool,
+    },
+    /// Trains more models after a base's plan, each with a seed of its own, into `extra`.
+    Spare {
+        /// Where to work.
+        #[arg(long, default_value = "target/zoo")]
+        out: PathBuf,
+        /// The bases whose plan is followed.
+        #[arg(long, default_values = ["larch", "birch"])]
+        plan: Vec<String>,
+        /// Models of each.
+        #[arg(long, default_value_t = 4)]
+        count: usize,
+        /// Steps of training.
+        #[arg(long, default_value_t = 300)]
+        steps: usize,
+    },
+    /// Fine-tunes a base by a low-rank adapter and merges it, into `adapters`.
+    Adapter {
+        /// Where to work.
+        #[arg(long, default_value = "target/zoo")]
+        out: PathBuf,
+        /// The base.
+        #[arg(long)]
+        base: String,
+        /// What it is trained on.
+        #[arg(long)]
+        domain: plan::Domain,
+        /// Which matrices get an adapter.
+        #[arg(long, value_enum, default_value_t = extra::Adapted::Qv)]
+        adapted: extra::Adapted,
+    },
+    /// Writes a variant of a model of the zoo that computes the same, or nearly.
+    Disguise {
+        /// The model: a GGUF or a folder.
+        #[arg(long)]
+        model: PathBuf,
+        /// The disguise; several are put on in turn.
+        #[arg(long, required = true)]
+        how: Vec<disguise::How>,
+        /// Seed of every random draw.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// Where the variant goes.
+        #[arg(long)]
+        out: PathBuf,
+        /// The other model of a merge.
+        #[arg(long)]
+        with: Option<PathBuf>,
+    },
+    /// Measures the tests on weights: every fine-tune, every disguise, all
+    /// independent pairs; tables in Markdown.
+    Lineage {
+        /// Where the zoo is.
+        #[arg(long, default_value = "target/zoo")]
+        out: PathBuf,
+        /// Fine-tunes that every disguise is tried on; one of each family and
+        /// of the twin unless given.
+        #[arg(long)]
+        disguised: Vec<String>,
+        /// Seed of every random draw.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
     },
     /// Ranks the bases for every fine-tune by raw bits per byte.
     Score {
@@ -117,6 +183,19 @@ pub fn main(args: impl IntoIterator<Item = std::ffi::OsString>) -> Result<()> {
     match arguments.command {
         Command::Fetch { out } => corpora::fetch(&out.join("corpora")),
         Command::Build { out, only, bases_only } => build::build(&out, &only, bases_only),
+        Command::Spare { out, plan, count, steps } => extra::spare(&out, &plan, count, steps),
+        Command::Adapter { out, base, domain, adapted } => {
+            extra::adapter(&out, &base, domain, adapted)
+        }
+        Command::Disguise { model, how, seed, out, with } => {
+            disguise::disguise(&model, &how, seed, &out, with.as_deref())
+        }
+        Command::Lineage { out, mut disguised, seed } => {
+            if disguised.is_empty() {
+                disguised = lineage::handful();
+            }
+            lineage::lineage(&out, &disguised, seed).map(|tables| tell(format_args!("{tables}")))
+        }
         Command::Score { out } => publish::score(&out),
         Command::Evaluate { bases, samples, max_new_tokens } => {
             evaluate::evaluate(&bases, &samples, max_new_tokens)

@@ -92,6 +92,8 @@ pub enum Storage {
     GgufQ8,
     /// GGUF, matrices in Q4_0.
     GgufQ4,
+    /// GGUF, matrices in Q4_K where their width allows, else in Q5_0, as llama.cpp falls back.
+    GgufQ4K,
     /// Hugging Face folder, safetensors in F16.
     Folder,
 }

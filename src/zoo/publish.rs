@@ -67,11 +67,18 @@ pub fn gathered(demo: &Path) -> Result<Vec<CandidateFiles>> {
 /// # Errors
 /// As [`Archive::open`] and [`Model::load`].
 pub fn open(path: &Path) -> Result<Model> {
+    Model::load(&Archive::open(&candidate(path)?)?, &mut |_| {})
+}
+
+/// A model's files the way the product gathers them, labelled by their stem.
+///
+/// # Errors
+/// Where they cannot be opened.
+pub fn candidate(path: &Path) -> Result<CandidateFiles> {
     let mut gathered = gather(&sources(path)?);
-    let files = gathered.candidates.pop().ok_or_else(|| {
+    gathered.candidates.pop().ok_or_else(|| {
         gathered.problems.pop().unwrap_or_else(|| Error::new(ErrorKind::Internal, "no candidate"))
-    })?;
-    Model::load(&Archive::open(&files)?, &mut |_| {})
+    })
 }
 
 /// Reads `(prompt, response)` of a sample file of the zoo.

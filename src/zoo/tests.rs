@@ -2,10 +2,11 @@
 
 use super::files::{load, save};
 use super::plan::{BASES, Family, Schedule, Storage};
-use super::train::{Stream, bits_per_byte, loss, rate, train};
+use super::train::{Lessons, RANK, Stream, bits_per_byte, loss, rate, train, train_adapter};
 use super::vocabulary::Vocabulary;
 use super::weights::{Parts, init};
 use super::{answer, publish};
+use crate::decoder::config::Part;
 use crate::decoder::reference::{Reference, batch};
 use crate::tokenizer::Tokenizer;
 use std::path::PathBuf;
@@ -87,7 +88,9 @@ fn two_runs_with_one_seed_give_identical_weights() {
     let streams = [Stream::new(1.0, &[&text()], &vocabulary).unwrap()];
     let run = |seed| {
         let start = init(family, &config, seed).unwrap();
-        flat(&train(&config, &start, &streams, &vocabulary, &SHORT, seed, &mut |_, _| ()).unwrap())
+        let lessons =
+            Lessons { streams: &streams, vocabulary: &vocabulary, schedule: &SHORT, seed };
+        flat(&train(&config, &start, &lessons, &mut |_, _| ()).unwrap())
     };
     let first = run(7);
     assert!(first == run(7));
@@ -104,8 +107,9 @@ fn training_lowers_the_loss_and_leaves_its_start_alone() {
         let start = init(family, &config, 1).unwrap();
         let before = flat(&start);
         let schedule = Schedule { steps: 25, warmup: 3, batch: 4, length: 32, rate: 4e-3 };
-        let trained =
-            train(&config, &start, &streams, &vocabulary, &schedule, 1, &mut |_, _| ()).unwrap();
+        let lessons =
+            Lessons { streams: &streams, vocabulary: &vocabulary, schedule: &schedule, seed: 1 };
+        let trained = train(&config, &start, &lessons, &mut |_, _| ()).unwrap();
         assert!(before == flat(&start));
         let bits = |parts: &Parts| {
             let model = Reference::new(config.clone(), parts.clone());
@@ -114,6 +118,59 @@ fn training_lowers_the_loss_and_leaves_its_start_alone() {
         let (from, to) = (bits(&start), bits(&trained));
         assert!(to < 0.8 * from, "{family:?}: {from} to {to} bits per byte");
     }
+}
+
+#[test]
+fn an_adapter_learns_by_a_change_of_low_rank() {
+    let family = Family::Llama;
+    let (config, vocabulary) = (family.config(), vocabulary(family));
+    let text = text();
+    let streams = [Stream::new(1.0, &[&text], &vocabulary).unwrap()];
+    let start = init(family, &config, 1).unwrap();
+    let start: Parts = start
+        .iter()
+        .map(|(p, (w, b))| (*p, (w.detach(), b.as_ref().map(|b| b.detach()))))
+        .collect();
+    let schedule = Schedule { steps: 20, warmup: 2, batch: 4, length: 32, rate: 1e-2 };
+    let lessons =
+        Lessons { streams: &streams, vocabulary: &vocabulary, schedule: &schedule, seed: 1 };
+    let adapted = |part| matches!(part, Part::Query(_) | Part::Value(_) | Part::Down(_));
+    let mut losses = vec![];
+    let trained =
+        train_adapter(&config, &start, &adapted, &lessons, &mut |_, l| losses.push(l)).unwrap();
+    assert!(losses[19] < losses[0] - 0.1, "{losses:?}");
+    for (part, (weight, _)) in &trained {
+        let change = (weight - &start[part].0).unwrap();
+        let size = change.abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
+        assert_eq!(size > 0.0, adapted(*part), "{part:?}");
+        if adapted(*part) {
+            assert_eq!(rank(&change), RANK, "{part:?}");
+        }
+    }
+}
+
+/// Rank by elimination with full pivoting, relative to the first pivot.
+fn rank(matrix: &candle_core::Tensor) -> usize {
+    let mut rows = matrix.to_vec2::<f32>().unwrap();
+    let (mut found, mut first) = (0, 0.0);
+    while let Some((i, j)) = (0..rows.len())
+        .flat_map(|i| (0..rows[i].len()).map(move |j| (i, j)))
+        .max_by(|a, b| rows[a.0][a.1].abs().total_cmp(&rows[b.0][b.1].abs()))
+    {
+        let pivot = rows.swap_remove(i);
+        if found == 0 {
+            first = pivot[j].abs();
+        }
+        if pivot[j].abs() <= 1e-4 * first {
+            break;
+        }
+        found += 1;
+        for row in &mut rows {
+            let times = row[j] / pivot[j];
+            row.iter_mut().zip(&pivot).for_each(|(x, p)| *x -= times * p);
+        }
+    }
+    found
 }
 
 #[test]
@@ -136,6 +193,7 @@ fn what_is_written_is_read_back_and_the_product_computes_the_same() {
         (Family::Gpt2, Storage::GgufQ8, 0.05),
         (Family::NeoX, Storage::Folder, 1e-3),
         (Family::NeoX, Storage::GgufQ4, 0.5),
+        (Family::Llama, Storage::GgufQ4K, 0.1),
         (Family::Qwen3, Storage::GgufF16, 1e-3),
     ] {
         let (config, vocabulary) = (family.config(), vocabulary(family));

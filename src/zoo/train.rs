@@ -2,14 +2,15 @@
 
 use super::plan::Schedule;
 use super::vocabulary::Vocabulary;
-use super::weights::{Parts, trainable, uniform};
-use crate::decoder::config::Config;
+use super::weights::{Parts, normal, trainable, uniform};
+use crate::decoder::config::{Config, Part};
 use crate::decoder::reference::{Reference, batch, log_softmax};
 use crate::error::{Error, ErrorKind, Result};
-use candle_core::{D, Tensor, Var};
+use candle_core::{D, DType, Device, Tensor, Var};
 use candle_nn::optim::{AdamW, Optimizer, ParamsAdamW};
 use rand::{RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use std::collections::BTreeMap;
 
 /// Gradients longer than this are shortened to it.
 const CLIP: f64 = 1.0;
@@ -100,6 +101,18 @@ pub fn rate(schedule: &Schedule, step: usize) -> f64 {
     schedule.rate * (0.55 + 0.45 * libm::cos(std::f64::consts::PI * done))
 }
 
+/// What a training run reads.
+pub struct Lessons<'a> {
+    /// Texts and their shares.
+    pub streams: &'a [Stream],
+    /// The model's tokenizer.
+    pub vocabulary: &'a Vocabulary,
+    /// Length and pace.
+    pub schedule: &'a Schedule,
+    /// Seed of the batches.
+    pub seed: u64,
+}
+
 /// Trains copies of `parts` and returns them; `log` hears step and loss (nats per token).
 ///
 /// # Errors
@@ -107,23 +120,78 @@ pub fn rate(schedule: &Schedule, step: usize) -> f64 {
 pub fn train(
     config: &Config,
     parts: &Parts,
-    streams: &[Stream],
-    vocabulary: &Vocabulary,
-    schedule: &Schedule,
-    seed: u64,
+    lessons: &Lessons<'_>,
     log: &mut dyn FnMut(usize, f32),
 ) -> Result<Parts> {
-    if streams.iter().any(|s| s.tokens.len() <= schedule.length) || streams.is_empty() {
-        return Err(Error::new(ErrorKind::Usage, "there is less text than one sequence needs"));
-    }
     let parts = trainable(parts)?;
-    let model = Reference::new(config.clone(), parts.clone());
     let (mut matrices, mut vectors) = (vec![], vec![]);
     for (weight, bias) in parts.values() {
         for tensor in std::iter::once(weight).chain(bias) {
             let var = Var::from_tensor(tensor)?;
             if tensor.rank() > 1 { matrices.push(var) } else { vectors.push(var) }
         }
+    }
+    let model = || Ok(Reference::new(config.clone(), parts.clone()));
+    descend(&model, matrices, vectors, lessons, log)?;
+    let plain = |t: &Tensor| t.detach();
+    Ok(parts.iter().map(|(p, (w, b))| (*p, (plain(w), b.as_ref().map(plain)))).collect())
+}
+
+/// Rank of an adapter's two matrices.
+pub const RANK: usize = 8;
+/// An adapter's product is added this many times (LoRA's α / r).
+const ADAPTER_SCALE: f64 = 2.0;
+
+/// Trains a low-rank adapter B·A beside each matrix that `adapted` names (Hu et
+/// al. 2022, "LoRA", section 4.1: A normal, B zero, the rest frozen), and
+/// returns the parts with it merged.
+///
+/// # Errors
+/// As [`train`].
+pub fn train_adapter(
+    config: &Config,
+    parts: &Parts,
+    adapted: &dyn Fn(Part) -> bool,
+    lessons: &Lessons<'_>,
+    log: &mut dyn FnMut(usize, f32),
+) -> Result<Parts> {
+    let mut rng = ChaCha8Rng::seed_from_u64(lessons.seed ^ 0xada);
+    let mut adapters: BTreeMap<Part, (Var, Var)> = BTreeMap::new();
+    for (part, (weight, _)) in parts.iter().filter(|(p, _)| adapted(**p)) {
+        let (rows, columns) = weight.dims2()?;
+        let spread = 1.0 / libm::sqrtf(columns as f32);
+        let a: Vec<f32> = (0..RANK * columns).map(|_| spread * normal(&mut rng)).collect();
+        let a = Var::from_vec(a, (RANK, columns), &Device::Cpu)?;
+        let b = Var::zeros((rows, RANK), DType::F32, &Device::Cpu)?;
+        adapters.insert(*part, (b, a));
+    }
+    let merged = || -> Result<Parts> {
+        let mut merged = parts.clone();
+        for (part, (b, a)) in &adapters {
+            if let Some((weight, _)) = merged.get_mut(part) {
+                *weight = (&*weight + (b.matmul(a)? * ADAPTER_SCALE)?)?;
+            }
+        }
+        Ok(merged)
+    };
+    let model = || Ok(Reference::new(config.clone(), merged()?));
+    let all = adapters.values().flat_map(|(b, a)| [b.clone(), a.clone()]).collect();
+    descend(&model, all, vec![], lessons, log)?;
+    let plain = |t: &Tensor| t.detach();
+    Ok(merged()?.iter().map(|(p, (w, b))| (*p, (plain(w), b.as_ref().map(plain)))).collect())
+}
+
+/// Lowers the loss of `model` by AdamW; `matrices` are decayed, `vectors` are not.
+fn descend(
+    model: &dyn Fn() -> Result<Reference>,
+    matrices: Vec<Var>,
+    vectors: Vec<Var>,
+    lessons: &Lessons<'_>,
+    log: &mut dyn FnMut(usize, f32),
+) -> Result<()> {
+    let Lessons { streams, vocabulary, schedule, seed } = lessons;
+    if streams.iter().any(|s| s.tokens.len() <= schedule.length) || streams.is_empty() {
+        return Err(Error::new(ErrorKind::Usage, "there is less text than one sequence needs"));
     }
     let all: Vec<Var> = matrices.iter().chain(&vectors).cloned().collect();
     let settings = |weight_decay| ParamsAdamW {
@@ -135,10 +203,10 @@ pub fn train(
     };
     let mut optimisers =
         [AdamW::new(matrices, settings(WEIGHT_DECAY))?, AdamW::new(vectors, settings(0.0))?];
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let mut rng = ChaCha8Rng::seed_from_u64(*seed);
     for step in 0..schedule.steps {
         let sequences = draw(streams, schedule, vocabulary, &mut rng);
-        let loss = loss(&model, &sequences)?;
+        let loss = loss(&model()?, &sequences)?;
         let value = loss.to_scalar::<f32>()?;
         if !value.is_finite() {
             return Err(Error::new(ErrorKind::NotFinite, format!("the loss is {value}")));
@@ -165,8 +233,7 @@ pub fn train(
         }
         log(step, value);
     }
-    let plain = |t: &Tensor| t.detach();
-    Ok(parts.iter().map(|(p, (w, b))| (*p, (plain(w), b.as_ref().map(plain)))).collect())
+    Ok(())
 }
 
 /// Bits per byte of `documents`, read in windows of `length` tokens that each

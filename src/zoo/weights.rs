@@ -96,7 +96,7 @@ pub fn uniform(rng: &mut ChaCha8Rng) -> f32 {
 }
 
 /// Standard normal (Box and Muller).
-fn normal(rng: &mut ChaCha8Rng) -> f32 {
+pub fn normal(rng: &mut ChaCha8Rng) -> f32 {
     let radius = libm::sqrtf(-2.0 * libm::logf(1.0 - uniform(rng)));
     radius * libm::cosf(std::f32::consts::TAU * uniform(rng))
 }
