@@ -56,11 +56,12 @@ fn every_base_is_its_own_kin_and_nobody_elses() {
                 method.test(suspect.as_ref().unwrap(), candidates, &plan()).unwrap()
             };
             let tests = test(&records);
-            let best = (0..BASES.len()).max_by(|a, b| {
-                let score = |c: usize| tests[c].as_ref().unwrap().statistic;
-                score(*a).total_cmp(&score(*b))
-            });
-            assert_eq!(best, Some(i), "{} {}", method.name(), BASES[i].0);
+            // Few draws may not tell twins apart by what they say: a tie is no error.
+            let score = |c: usize| tests[c].as_ref().unwrap().statistic;
+            for (c, other) in BASES.iter().enumerate() {
+                let names = (method.name(), BASES[i].0, other.0);
+                assert!(score(c) <= score(i), "{names:?} {} {}", score(c), score(i));
+            }
             // Among all, and with itself left out: no match that is none.
             let mut apart = records.clone();
             apart[i] = None;

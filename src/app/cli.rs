@@ -172,6 +172,7 @@ fn rank(args: &Rank) -> Result<u8> {
         knowledge: args.knowledge.into(),
         representation: args.representation.into(),
         training: args.training.read(),
+        queries: args.output.queries,
     };
     if let Err(e) = parameters.check() {
         say("error", &e);

@@ -3,6 +3,7 @@
 pub mod answer;
 mod members;
 mod observe;
+mod queries;
 pub mod roles;
 mod suspects;
 mod texts;
@@ -10,7 +11,8 @@ mod texts;
 use crate::anatomy::Anatomy;
 use crate::encoder::is_encoder;
 use crate::error::{Error, ErrorKind, Result, within};
-use crate::evidence::lineage::{self, Lineage};
+use crate::evidence::lineage::{self, Lineage, Tree};
+use crate::evidence::query::Plan;
 use crate::evidence::text::training::Training;
 use crate::evidence::text::{Knowledge, Representation, finding};
 use crate::evidence::{Finding, METHODS, Observations, TextEvidence, matching, weights};
@@ -48,7 +50,19 @@ pub struct Parameters {
     pub representation: Representation,
     /// How classifiers on an encoder are trained.
     pub training: Training,
+    /// Prompts that models are asked for one next token beside a suspect whose
+    /// weights are at hand; 0 for no questions.
+    #[serde(skip_serializing_if = "is_default_queries")]
+    pub queries: usize,
 }
+
+/// Reports of text alone stay as they were.
+fn is_default_queries(n: &usize) -> bool {
+    *n == QUERIES
+}
+
+/// Prompts of the agreement test unless set.
+const QUERIES: usize = 100;
 
 impl Default for Parameters {
     fn default() -> Self {
@@ -63,6 +77,7 @@ impl Default for Parameters {
             knowledge: Knowledge::Universal,
             representation: Representation::Response,
             training: Training::default(),
+            queries: QUERIES,
         }
     }
 }
@@ -74,6 +89,7 @@ impl Parameters {
         within("the number of samples", self.max_samples, 1, 10_000)?;
         within("the number of own responses", self.own_responses, 1, 10_000)?;
         within("the number of new tokens", self.max_new_tokens, 1, 4096)?;
+        within("the number of queries", self.queries, 0, 10_000)?;
         within("the number of bootstrap rounds", self.bootstrap, 100, 100_000)?;
         self.training.check()?;
         let temperature = self.temperature.is_finite() && (0.0..=4.0).contains(&self.temperature);
@@ -212,14 +228,35 @@ pub fn run(job: &Job, progress: &mut dyn FnMut(&Progress)) -> Result<Vec<Report>
         texts::compare(job, &observed, &samples, &written, &mut notes, &mut problems, progress);
     let mut texts = texts.into_iter();
     let (places, anatomies): (Vec<usize>, Vec<Anatomy>) = opened.into_iter().unzip();
+    let plan = plan(job);
+    let ask =
+        |files: &CandidateFiles, problems: &mut Vec<Error>, progress: &mut dyn FnMut(&Progress)| {
+            queries::ask(files, &plan, problems, progress)
+        };
+    let mut said = vec![];
+    if job.parameters.queries > 0 {
+        for place in &places {
+            said.push(ask(&job.candidates[*place], &mut problems, progress));
+        }
+    }
+    let names: Vec<String> = anatomies.iter().map(|a| a.label.clone()).collect();
     let mut lineages = vec![];
     for suspect in &suspects {
-        lineages.push(match suspect.weights {
-            Some(files) => {
-                descent(job, files, &places, &anatomies, &members, &mut problems, progress)
+        let Some(files) = suspect.weights else {
+            lineages.push((vec![], None));
+            continue;
+        };
+        let mut found = descent(job, files, &anatomies, &mut problems, progress);
+        let mut tree = None;
+        if job.parameters.queries > 0 && !found.is_empty() {
+            let own = ask(files, &mut problems, progress);
+            queries::join(&mut found, &own, &said, &plan, &mut problems);
+            match queries::dendrogram(&names, &said, &suspect.label, &own) {
+                Ok(found) => tree = found,
+                Err(e) => problems.push(e),
             }
-            None => vec![],
-        });
+        }
+        lineages.push((placed(found, &places, &members), tree));
     }
     let mut inputs = vec![];
     let sources = job.sources.iter().map(|(role, s)| (role.as_str(), s));
@@ -236,22 +273,32 @@ pub fn run(job: &Job, progress: &mut dyn FnMut(&Progress)) -> Result<Vec<Report>
     let common = Common { job, observed, members, inputs, notes, problems };
     let mut at = 0;
     let mut reports = vec![];
-    for (suspect, lineage) in suspects.iter().zip(lineages) {
+    for (suspect, (lineage, tree)) in suspects.iter().zip(lineages) {
         let texts = suspect.group.and_then(|_| texts.next()).unwrap_or_default();
-        reports.push(common.report(suspect, at, &texts, lineage));
+        reports.push(common.report(suspect, at, &texts, lineage, tree));
         at += suspect.scored.len();
     }
     match_up(&mut reports);
     Ok(reports)
 }
 
-/// What the weights say of a suspect's descent from each candidate with weights.
+/// How much the models are asked.
+fn plan(job: &Job) -> Plan {
+    let models: Vec<&CandidateFiles> = job.candidates.iter().chain(&job.weights).collect();
+    Plan {
+        seed: job.parameters.seed,
+        prompts: job.parameters.queries,
+        // Two draws are the least that tell how often they are the same.
+        draws: job.parameters.queries.clamp(2, Plan::default().draws),
+        vocab: queries::least_vocabulary(&models),
+    }
+}
+
+/// What the weights say of a suspect's descent from each candidate opened.
 fn descent(
     job: &Job,
     files: &CandidateFiles,
-    places: &[usize],
     candidates: &[Anatomy],
-    members: &[Member],
     problems: &mut Vec<Error>,
     progress: &mut dyn FnMut(&Progress),
 ) -> Vec<Lineage> {
@@ -270,15 +317,18 @@ fn descent(
             unit: "steps".into(),
         });
     };
-    let mut out = weights::compare(&suspect, candidates, job.parameters.seed, problems, &mut tell);
-    // From the place among those opened to that among all candidates.
-    out.retain_mut(|l| {
+    weights::compare(&suspect, candidates, job.parameters.seed, problems, &mut tell)
+}
+
+/// `found` with each candidate's place among all, from that among those opened.
+fn placed(mut found: Vec<Lineage>, places: &[usize], members: &[Member]) -> Vec<Lineage> {
+    found.retain_mut(|l| {
         let index = places.get(l.candidate).copied();
         let at = members.iter().position(|m| m.index.is_some() && m.index == index);
         l.candidate = at.unwrap_or_default();
         at.is_some()
     });
-    out
+    found
 }
 
 /// At most `n` of `samples`, evenly spread and in order.
@@ -313,6 +363,7 @@ impl Common<'_> {
         at: usize,
         texts: &[TextEvidence],
         lineage: Vec<Lineage>,
+        tree: Option<Tree>,
     ) -> Report {
         let job = self.job;
         let mut problems = self.problems.clone();
@@ -362,7 +413,7 @@ impl Common<'_> {
                 .collect(),
             findings,
             matching: None,
-            tree: None,
+            tree,
             notes: self.notes.clone(),
             problems,
             limits: verdict::limits(!lineage.is_empty(), !samples.is_empty()),

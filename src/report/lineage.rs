@@ -26,9 +26,12 @@ pub fn of(report: &Report, c: usize) -> Option<&Lineage> {
     report.lineage.iter().find(|l| l.candidate == c)
 }
 
-/// The test with the smallest p-value; of equal ones the first, which has the stronger access.
+/// The test with the smallest p-value among those of the strongest access, which
+/// outweighs weaker; of equal ones the first.
 pub fn decisive(lineage: &Lineage) -> Option<&Test> {
-    let tests = lineage.tests.iter().filter_map(|t| Some((t, t.ln_p?)));
+    let tests = || lineage.tests.iter().filter_map(|t| Some((t, t.ln_p?)));
+    let strongest = tests().map(|(t, _)| t.access).max()?;
+    let tests = tests().filter(|(t, _)| t.access == strongest);
     tests.min_by(|a, b| a.1.total_cmp(&b.1)).map(|(t, _)| t)
 }
 

@@ -266,7 +266,7 @@ fn disguises(
             }
             let by_method = METHODS.iter().map(|m| of_method(lineage, m.name()));
             for (worst, p) in row.worst.iter_mut().zip(by_method.chain([lineage.ln_p])) {
-                *worst = worst.into_iter().chain(p).reduce(f64::max);
+                *worst = (*worst).into_iter().chain(p).reduce(f64::max);
             }
             row.missing += usize::from(lineage.ln_p.is_none_or(|p| p > CLEAR));
             if !row.relations.contains(&lineage.relation) {

@@ -45,6 +45,9 @@ pub struct Output {
     /// Seed of every random draw
     #[arg(long, value_name = "N", default_value_t = Parameters::default().seed)]
     pub seed: u64,
+    /// Prompts that models are asked for one next token beside a suspect's weights; 0 for none
+    #[arg(long, value_name = "N", default_value_t = Parameters::default().queries)]
+    pub queries: usize,
     /// Show no progress
     #[arg(long, short)]
     quiet: bool,
@@ -78,7 +81,9 @@ pub fn compare(args: &Compare) -> Result<u8> {
             return Err(Error::new(ErrorKind::Missing, what).hint("see the problems above"));
         }
     }
-    let parameters = Parameters { seed: args.output.seed, ..Parameters::default() };
+    let Output { seed, queries, .. } = args.output;
+    let parameters = Parameters { seed, queries, ..Parameters::default() };
+    parameters.check()?;
     finish(&Job { candidates, weights, problems, parameters, ..Job::default() }, &args.output)
 }
 

@@ -15,7 +15,7 @@ mod change;
 mod context;
 mod embedding;
 mod relation;
-mod rows;
+pub mod rows;
 mod tensors;
 #[cfg(test)]
 #[cfg(not(target_arch = "wasm32"))]

@@ -3,11 +3,9 @@
 use super::tensors::Merge;
 use super::{Change, Forensics};
 use crate::anatomy::Anatomy;
-use crate::evidence::lineage::{Relation, Test};
+use crate::evidence::lineage::{KIN, Relation, Test};
 use crate::report::figures;
 
-/// Holm-corrected p-values below e^this (0.001) make kin.
-pub const KIN: f64 = -6.907_755;
 /// A change within this factor of what storage does is storage alone.
 const STORAGE: f64 = 1.25;
 /// Units that turned further are kin beyond saying how (cosine below 0.75).

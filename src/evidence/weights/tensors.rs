@@ -11,15 +11,13 @@ use super::{product, transposed, unit_rows};
 use crate::anatomy::{Anatomy, Part};
 use crate::error::Result;
 use crate::evidence::Access;
-use crate::evidence::lineage::{Basis, LayerMap, Test};
+use crate::evidence::lineage::{Basis, KIN, LayerMap, Test};
 use candle_core::quantized::GgmlDType;
 
 pub use super::change::Change;
 
 /// Tokens whose embeddings are compared at the most.
 const TOKENS: usize = 4096;
-/// Below this a p-value of kinship makes a candidate a possible part of a merge.
-const KIN: f64 = -7.0;
 
 /// The kinds of matrices of a layer, and whether a row of it is a unit.
 type Kind = (&'static str, fn(usize) -> Part, bool);

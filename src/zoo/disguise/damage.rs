@@ -19,6 +19,9 @@ fn rms(t: &Tensor) -> Result<f64> {
 
 /// Sets the smallest `share` of the entries of each matrix of each layer to 0,
 /// by magnitude; embeddings and head stay, as is the custom.
+///
+/// # Errors
+/// candle's own, or where files cannot be read or written.
 pub fn prune(parts: &mut Parts, share: f64) -> Result<()> {
     for (weight, _) in parts.iter_mut().filter(|(p, _)| is_linear(**p)).map(|(_, w)| w) {
         let mut all = values(weight)?;
@@ -34,6 +37,9 @@ pub fn prune(parts: &mut Parts, share: f64) -> Result<()> {
 
 /// Adds normal noise to every matrix, embeddings included, of `relative`
 /// times its root mean square.
+///
+/// # Errors
+/// candle's own, or where files cannot be read or written.
 pub fn noise(parts: &mut Parts, relative: f64, rng: &mut ChaCha8Rng) -> Result<()> {
     for (weight, _) in parts.values_mut().filter(|(w, _)| w.rank() > 1) {
         let spread = (relative * rms(weight)?) as f32;
@@ -45,6 +51,9 @@ pub fn noise(parts: &mut Parts, relative: f64, rng: &mut ChaCha8Rng) -> Result<(
 
 /// Adds a random product of rank [`RANK`] to each matrix that `adapted` names,
 /// of `relative` times its root mean square.
+///
+/// # Errors
+/// candle's own, or where files cannot be read or written.
 pub fn low_rank(
     parts: &mut Parts,
     adapted: impl Fn(Part) -> bool,
@@ -65,6 +74,9 @@ pub fn low_rank(
 }
 
 /// The mean of two models of one architecture.
+///
+/// # Errors
+/// candle's own, or where files cannot be read or written.
 pub fn merge(parts: &mut Parts, other: &Parts) -> Result<()> {
     let differ = || Error::new(ErrorKind::Usage, "the two models are not of one shape\n");
     let mean = |a: &Tensor, b: &Tensor| -> Result<Tensor> {

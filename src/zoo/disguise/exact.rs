@@ -98,6 +98,9 @@ fn unfit(what: &str) -> Error {
 
 /// Units of a feed-forward layer, intermediate of them: reordered, and in a
 /// gated layer multiplied, as the up projection enters linearly there.
+///
+/// # Errors
+/// candle's own, or where files cannot be read or written.
 pub fn units(parts: &mut Parts, c: &Config, layer: usize, how: &Monomial) -> Result<()> {
     if c.gated {
         let order = Monomial { from: how.from.clone(), by: vec![1.0; how.by.len()] };
@@ -111,6 +114,9 @@ pub fn units(parts: &mut Parts, c: &Config, layer: usize, how: &Monomial) -> Res
 
 /// Whole heads: `groups` reorders the key and value heads, and `within[g]` the
 /// query heads of the g-th new group.
+///
+/// # Errors
+/// candle's own, or where files cannot be read or written.
 pub fn heads(
     parts: &mut Parts,
     c: &Config,
@@ -144,6 +150,9 @@ fn for_queries(c: &Config, how: &Monomial) -> Monomial {
 
 /// Dimensions of the values, key and value heads × head size of them, each
 /// within its head: attention only adds them up.
+///
+/// # Errors
+/// candle's own, or where files cannot be read or written.
 pub fn values(parts: &mut Parts, c: &Config, layer: usize, how: &Monomial) -> Result<()> {
     how.made(parts, Part::Value(layer))?;
     for_queries(c, how).read(parts, Part::Output(layer))
@@ -152,6 +161,9 @@ pub fn values(parts: &mut Parts, c: &Config, layer: usize, how: &Monomial) -> Re
 /// Factors on the keys' dimensions that the queries undo: one for each pair
 /// that is rotated together, and one for each other dimension. `draw` is
 /// called once for each.
+///
+/// # Errors
+/// candle's own, or where files cannot be read or written.
 pub fn queries(
     parts: &mut Parts,
     c: &Config,
@@ -186,6 +198,9 @@ pub fn queries(
 }
 
 /// Dimensions of the residual stream: reordered, and with RMS norms negated.
+///
+/// # Errors
+/// candle's own, or where files cannot be read or written.
 pub fn residual(parts: &mut Parts, c: &Config, how: &Monomial) -> Result<()> {
     let flips = how.by.iter().any(|f| *f != 1.0);
     if how.by.iter().any(|f| libm::fabsf(*f) != 1.0) {
@@ -213,6 +228,9 @@ pub fn residual(parts: &mut Parts, c: &Config, how: &Monomial) -> Result<()> {
 
 /// Factors on one norm's weights, divided out of what reads it; a final norm
 /// before a tied head stays as it is.
+///
+/// # Errors
+/// candle's own, or where files cannot be read or written.
 pub fn norms(parts: &mut Parts, norm: Part, how: &Monomial) -> Result<()> {
     let readers = match norm {
         Part::AttentionNorm(l) => vec![Part::Query(l), Part::Key(l), Part::Value(l)],
