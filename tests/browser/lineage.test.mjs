@@ -88,7 +88,7 @@ async function shown(options) {
   page.on("console", (m) => {
     if (/Content Security Policy|Trusted|panicked/i.test(m.text())) faults.push(m.text());
   });
-  const seen = { candidates: [], encoder: null, problems: [], ignored: [], samples: [{ name: "pasted text", count: 1, role: "suspect", models: [], notes: [] }] };
+  const seen = { candidates: [], encoder: null, problems: [], ignored: [], others: [], samples: [{ name: "pasted text", count: 1, role: "suspect", models: [], notes: [] }] };
   for (const { label } of committed.candidates) seen.candidates.push({ label, family: "llama", files: [label], bytes: 1 });
   const body = `
     const answer = (reply) => postMessage({ json: JSON.stringify(reply) });
