@@ -20,7 +20,9 @@ use candle_core::{Device, Tensor};
 use common::{archive, gguf, largest_difference};
 use rand::{Rng, SeedableRng};
 
-const TOLERANCE: f32 = 1e-3;
+/// Quantized weights are multiplied with activations of 15 bits: a fiftieth of
+/// what eight bits for weights change.
+const TOLERANCE: f32 = 3e-3;
 /// K-quants store rows in blocks of 256.
 const HIDDEN: usize = 256;
 const INTERMEDIATE: usize = 512;

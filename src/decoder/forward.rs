@@ -4,21 +4,22 @@
 //! matrix product, and only attention treats them apart. Nothing is padded.
 
 use super::config::{Activation, Config, Position, Residual};
+use super::kernels::attention::{KeyValues, Shape};
 use super::kernels::{self, math};
 use super::weights::{Layer, Weights};
 use crate::error::Result;
 
 /// Keys and values of one sequence so far, by layer.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Cache {
-    layers: Vec<(Vec<f32>, Vec<f32>)>,
+    layers: Vec<KeyValues>,
     len: usize,
 }
 
 impl Cache {
-    /// An empty cache for `layers` layers.
-    pub fn new(layers: usize) -> Self {
-        Self { layers: (0..layers).map(|_| Default::default()).collect(), len: 0 }
+    /// An empty cache for the layers of a model.
+    pub fn new(c: &Config) -> Self {
+        Self { layers: vec![KeyValues::new(c.kv_heads, c.head_dim); c.layers], len: 0 }
     }
 
     /// Positions held.
@@ -102,7 +103,7 @@ fn embed(
     Ok(x)
 }
 
-type Store<'a> = &'a mut (Vec<f32>, Vec<f32>);
+type Store<'a> = &'a mut KeyValues;
 
 fn layer(
     c: &Config,
@@ -153,10 +154,11 @@ fn layer(
 }
 
 fn mlp(c: &Config, w: &Layer, h: &[f32]) -> Result<Vec<f32>> {
-    let mut up = w.up.apply(h)?;
+    let input = w.up.input(h);
+    let mut up = w.up.apply_to(h, &input)?;
     match &w.gate {
         Some(gate) => {
-            let mut gate = gate.apply(h)?;
+            let mut gate = gate.apply_to(h, &input)?;
             activate(c.activation, &mut gate);
             for (u, g) in up.iter_mut().zip(&gate) {
                 *u *= g;
@@ -186,7 +188,9 @@ fn attention(
     tables: &Rotations,
     mut stores: Option<&mut [Store<'_>]>,
 ) -> Result<Vec<f32>> {
-    let (mut q, mut k, v) = (w.query.apply(h)?, w.key.apply(h)?, w.value.apply(h)?);
+    let input = w.query.input(h);
+    let (mut q, mut k) = (w.query.apply_to(h, &input)?, w.key.apply_to(h, &input)?);
+    let v = w.value.apply_to(h, &input)?;
     if let Some(norm) = &w.query_norm {
         norm.apply(&mut q);
     }
@@ -197,57 +201,24 @@ fn attention(
     tables.rotate(c, index, &mut k);
     let (qw, kw) = (c.q_width(), c.kv_width());
     let mut out = vec![0.0; q.len()];
+    let slopes = if c.position == Position::Alibi { alibi_slopes(c.heads) } else { vec![] };
+    let shape = Shape {
+        heads: c.heads,
+        window: c.windows[index],
+        scale: c.attention_scale,
+        slopes: &slopes,
+    };
     for (s, span) in spans.iter().enumerate() {
-        let (rows, kv) =
-            (span.row * qw..(span.row + span.len) * qw, span.row * kw..(span.row + span.len) * kw);
-        let (keys, values): (&[f32], &[f32]) = match stores.as_deref_mut() {
-            Some(stores) => {
-                stores[s].0.extend_from_slice(&k[kv.clone()]);
-                stores[s].1.extend_from_slice(&v[kv]);
-                (&stores[s].0, &stores[s].1)
-            }
-            None => (&k[kv.clone()], &v[kv]),
+        let of = |width: usize| span.row * width..(span.row + span.len) * width;
+        let mut own = KeyValues::new(c.kv_heads, c.head_dim);
+        let store = match stores.as_deref_mut() {
+            Some(stores) => &mut *stores[s],
+            None => &mut own,
         };
-        attend(c, index, &q[rows.clone()], keys, values, span.past, &mut out[rows]);
+        store.push(&k[of(kw)], &v[of(kw)]);
+        store.attend(&q[of(qw)], &shape, &mut out[of(qw)]);
     }
     w.output.apply(&out)
-}
-
-/// Causal attention of one sequence; `q` starts at position `past`, keys and values at 0.
-fn attend(
-    c: &Config,
-    layer: usize,
-    q: &[f32],
-    keys: &[f32],
-    values: &[f32],
-    past: usize,
-    out: &mut [f32],
-) {
-    let (d, kw, group) = (c.head_dim, c.kv_width(), c.heads / c.kv_heads);
-    let slopes = if c.position == Position::Alibi { alibi_slopes(c.heads) } else { vec![] };
-    let mut scores = vec![];
-    for (row, (q, out)) in
-        q.chunks_exact(c.q_width()).zip(out.chunks_exact_mut(c.q_width())).enumerate()
-    {
-        let here = past + row;
-        let from = c.windows[layer].map_or(0, |w| (here + 1).saturating_sub(w));
-        for (head, (q, out)) in q.chunks_exact(d).zip(out.chunks_exact_mut(d)).enumerate() {
-            let column = head / group * d;
-            scores.clear();
-            for j in from..=here {
-                let key = &keys[j * kw + column..j * kw + column + d];
-                let mut score = kernels::dot(q, key) * c.attention_scale;
-                if let Some(slope) = slopes.get(head) {
-                    score -= slope * (here - j) as f32;
-                }
-                scores.push(score);
-            }
-            kernels::softmax(&mut scores);
-            for (j, p) in (from..).zip(&scores) {
-                kernels::add_scaled(out, *p, &values[j * kw + column..j * kw + column + d]);
-            }
-        }
-    }
 }
 
 /// One slope per head (Press et al., "Train Short, Test Long", 2022, section 3).

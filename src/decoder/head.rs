@@ -24,21 +24,20 @@ struct Sums {
 /// Scores `targets`, one per row of `hidden`, without ever holding a whole
 /// row of logits.
 pub fn score(head: &Linear, hidden: &[f32], targets: &[u32]) -> Result<Vec<TokenScore>> {
-    let (k, tiles) = (head.weight.cols(), head.weight.tiles());
-    let mut wanted = Vec::with_capacity(targets.len());
-    for (row, target) in hidden.chunks_exact(k).zip(targets) {
-        let weights = head.weight.row(*target as usize)?;
-        // The order of `matmul`, so that equal logits compare equal.
-        let logit = row.iter().zip(&weights).fold(0.0_f32, |s, (a, b)| s + a * b);
-        wanted.push(logit + head.bias.as_ref().map_or(0.0, |b| b[*target as usize]));
+    let tiles = head.weight.tiles();
+    // The bits of `columns`, so that equal logits compare equal.
+    let mut wanted = kernels::outputs(hidden, &head.weight, targets)?;
+    if let Some(bias) = &head.bias {
+        wanted.iter_mut().zip(targets).for_each(|(logit, t)| *logit += bias[*t as usize]);
     }
+    let input = kernels::Input::new(hidden, &head.weight);
     let start = Sums { max: f64::NEG_INFINITY, weight: 0.0, first: 0.0, second: 0.0, above: 0 };
     let mut sums = vec![start; targets.len()];
     for from in (0..tiles).step_by(STRIP) {
         let to = (from + STRIP).min(tiles);
         let width = (to * TILE_ROWS).min(head.weight.rows()) - from * TILE_ROWS;
         let mut logits = vec![0.0; targets.len() * width];
-        kernels::columns(hidden, &head.weight, head.bias.as_deref(), from..to, &mut logits)?;
+        kernels::columns(&input, &head.weight, head.bias.as_deref(), from..to, &mut logits)?;
         for ((row, wanted), sums) in logits.chunks_exact(width).zip(&wanted).zip(&mut sums) {
             sums.add(row, *wanted);
         }
@@ -50,15 +49,24 @@ impl Sums {
     fn add(&mut self, logits: &[f32], wanted: f32) {
         let max = logits.iter().fold(f32::NEG_INFINITY, |m, v| m.max(*v));
         let (mut weight, mut first, mut second) = ([0.0_f32; 8], [0.0_f32; 8], [0.0_f32; 8]);
-        let mut above = 0;
-        for (i, l) in logits.iter().enumerate() {
+        let mut above = [0_u32; 8];
+        let mut add = |i: usize, l: f32| {
             let d = l - max;
             let e = math::exp(d);
-            weight[i % 8] += e;
-            first[i % 8] += e * d;
-            second[i % 8] += e * d * d;
-            above += u32::from(*l > wanted);
+            weight[i] += e;
+            first[i] += e * d;
+            second[i] += e * d * d;
+            above[i] += u32::from(l > wanted);
+        };
+        // Whole eights apart from the rest: they become vector instructions.
+        let (eights, rest) = logits.as_chunks::<8>();
+        for eight in eights {
+            for (i, l) in eight.iter().enumerate() {
+                add(i, *l);
+            }
         }
+        rest.iter().enumerate().for_each(|(i, l)| add(i, *l));
+        let above: u32 = above.iter().sum();
         self.above += above;
         let sum = |v: [f32; 8]| v.iter().fold(0.0_f64, |s, x| s + f64::from(*x));
         let other = Sums {

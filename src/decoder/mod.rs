@@ -141,7 +141,7 @@ impl Model {
         limit: usize,
         done: &mut dyn FnMut(usize),
     ) -> Result<Vec<TokenScore>> {
-        let mut cache = [Cache::new(self.config.layers)];
+        let mut cache = [Cache::new(&self.config)];
         let mut scores = vec![];
         for from in (0..tokens.len()).step_by(limit) {
             let to = (from + limit).min(tokens.len());
@@ -242,17 +242,34 @@ impl Model {
         let (mut caches, mut samplers) = (vec![], vec![]);
         let mut last: Vec<f32> = vec![];
         let mut written = vec![vec![]; prompts.len()];
-        for (i, prompt) in prompts.iter().enumerate() {
-            let mut cache = [Cache::new(self.config.layers)];
+        let mut at = 0;
+        while at < prompts.len() {
+            // Prompts are read together, as many as one pass holds; a long one in pieces.
+            let mut rows = 0;
+            let fits = |p: &&Vec<u32>| {
+                rows += p.len();
+                rows <= limit
+            };
+            let n = prompts[at..].iter().take_while(fits).count().max(1);
+            let batch = &prompts[at..at + n];
+            let mut read = vec![Cache::new(&self.config); n];
             let mut hidden = vec![];
-            for piece in prompt.chunks(limit) {
-                hidden = forward::hidden(&self.config, &self.weights, &[piece], Some(&mut cache))?;
+            for piece in 0..batch[0].len().div_ceil(limit).max(1) {
+                let pieces: Vec<&[u32]> =
+                    batch.iter().map(|p| p.chunks(limit).nth(piece).unwrap_or_default()).collect();
+                hidden = forward::hidden(&self.config, &self.weights, &pieces, Some(&mut read))?;
             }
-            done(prompt.len());
-            live.push(i);
-            caches.extend(cache);
-            samplers.push(Sampler::new(&sampling[i]));
-            last.extend_from_slice(&hidden[hidden.len() - width..]);
+            let mut end = 0;
+            for (i, prompt) in batch.iter().enumerate() {
+                done(prompt.len());
+                // Of a prompt in pieces only the last one's rows are here.
+                end = if n == 1 { hidden.len() } else { end + prompt.len() * width };
+                last.extend_from_slice(&hidden[end - width..end]);
+                live.push(at + i);
+                samplers.push(Sampler::new(&sampling[at + i]));
+            }
+            caches.extend(read);
+            at += n;
         }
         while !live.is_empty() {
             let logits = head::logits(&self.weights.head, &last)?;

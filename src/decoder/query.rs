@@ -72,7 +72,7 @@ impl Model {
     ) -> Result<Vec<Vec<u32>>> {
         self.readable(prompt)?;
         let (width, limit) = (self.config.embedding, self.rows());
-        let mut read = [Cache::new(self.config.layers)];
+        let mut read = [Cache::new(&self.config)];
         let mut last = vec![];
         for piece in prompt.chunks(limit) {
             last = forward::hidden(&self.config, &self.weights, &[piece], Some(&mut read))?;
@@ -142,7 +142,7 @@ impl Model {
         let mut rest = sequences;
         while let Some((first, others)) = rest.split_first() {
             if first.len() > limit {
-                let mut cache = [Cache::new(self.config.layers)];
+                let mut cache = [Cache::new(&self.config)];
                 let mut rows = vec![];
                 for piece in first.chunks(limit) {
                     rows.extend(forward::hidden(

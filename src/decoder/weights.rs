@@ -2,7 +2,7 @@
 
 use super::config::{Config, Norm, Part, Position, Residual};
 use super::families::{Layout, Place};
-use super::kernels::{self, Matrix, TILE_ROWS};
+use super::kernels::{self, Input, Matrix, TILE_ROWS};
 use super::locate::Prefix;
 use crate::error::{Error, ErrorKind, Result};
 use crate::formats::{Archive, TensorInfo};
@@ -27,8 +27,27 @@ impl Linear {
     /// # Errors
     /// As [`kernels::matmul`].
     pub fn apply(&self, x: &[f32]) -> Result<Vec<f32>> {
-        let mut out = vec![0.0; x.len() / self.weight.cols() * self.weight.rows()];
-        kernels::matmul(x, &self.weight, self.bias.as_deref(), &mut out)?;
+        self.apply_to(x, &self.input(x))
+    }
+
+    /// `x`, arranged for this matrix and those like it.
+    pub fn input(&self, x: &[f32]) -> Input {
+        Input::new(x, &self.weight)
+    }
+
+    /// As [`Linear::apply`], with `x` arranged for another matrix; that is used
+    /// where it fits.
+    ///
+    /// # Errors
+    /// As [`Linear::apply`].
+    pub fn apply_to(&self, x: &[f32], input: &Input) -> Result<Vec<f32>> {
+        let w = &self.weight;
+        let mut out = vec![0.0; x.len() / w.cols() * w.rows()];
+        if input.fits(w) {
+            kernels::columns(input, w, self.bias.as_deref(), 0..w.tiles(), &mut out)?;
+        } else {
+            kernels::matmul(x, w, self.bias.as_deref(), &mut out)?;
+        }
         Ok(out)
     }
 }

@@ -1,23 +1,50 @@
 //! Activations times a weight matrix.
 //!
-//! Weights are unpacked once per tile and multiplied against all positions.
-//! Each output is the sum over the inputs in ascending order, started at zero,
-//! the bias added last: one order whatever the block sizes, so the vector
-//! width is a matter of speed only.
+//! Weights are unpacked once per tile and multiplied against all positions; the
+//! bias is added last. Quantized weights are multiplied as whole numbers
+//! ([`super::product`]), others as floats ([`super::float`]).
 
-use super::matrix::{Matrix, TILE_ROWS};
+use super::float::{self, Blocks};
+use super::input::Quantized;
+use super::matrix::{Matrix, TILE_ROWS, Tile};
+use super::packed::{PANEL, Unpacked};
+use super::product::{self, Columns};
 use crate::error::Result;
 use std::ops::Range;
 
-/// Positions in a register block.
-const BLOCK: usize = 6;
+/// Activations, arranged for the products with one matrix.
+pub struct Input(Kind);
+
+enum Kind {
+    Float(Blocks),
+    Quantized(Quantized),
+}
+
+impl Input {
+    /// Arranges `x`, rows as long as those of `w`.
+    pub fn new(x: &[f32], w: &Matrix) -> Self {
+        Self(match w.format() {
+            Some(_) => Kind::Quantized(Quantized::new(x, w.cols())),
+            None => Kind::Float(Blocks::new(x, w.cols())),
+        })
+    }
+
+    /// Whether it is arranged as `w` needs it, too: it is where the rows are as
+    /// long, and both are kept as floats or neither.
+    pub fn fits(&self, w: &Matrix) -> bool {
+        match &self.0 {
+            Kind::Quantized(x) => w.format().is_some() && x.k() == w.cols(),
+            Kind::Float(x) => w.format().is_none() && x.k() == w.cols(),
+        }
+    }
+}
 
 /// `out` (m × n) = `x` (m × k) · wᵀ (k × n) + bias.
 ///
 /// # Errors
 /// None in a matrix that loaded.
 pub fn matmul(x: &[f32], w: &Matrix, bias: Option<&[f32]>, out: &mut [f32]) -> Result<()> {
-    columns(x, w, bias, 0..w.tiles(), out)
+    columns(&Input::new(x, w), w, bias, 0..w.tiles(), out)
 }
 
 /// As [`matmul`], for the outputs of some `tiles` only: `out` is m × (their rows).
@@ -25,25 +52,37 @@ pub fn matmul(x: &[f32], w: &Matrix, bias: Option<&[f32]>, out: &mut [f32]) -> R
 /// # Errors
 /// As [`matmul`].
 pub fn columns(
-    x: &[f32],
+    x: &Input,
     w: &Matrix,
     bias: Option<&[f32]>,
     tiles: Range<usize>,
     out: &mut [f32],
 ) -> Result<()> {
-    let k = w.cols();
     let first = tiles.start * TILE_ROWS;
     let n = (tiles.end * TILE_ROWS).min(w.rows()) - first;
-    debug_assert_eq!(out.len(), x.len() / k * n);
-    let width = simd::panel_width();
-    let x = Blocks::new(x, k);
-    let mut panel = vec![0.0; width * k];
+    let mut unpacked = w.format().map(|f| Unpacked::new(w.cols(), &f));
+    let mut panel = vec![];
     for t in tiles {
-        let values = w.tile(t)?;
-        for (i, rows) in values.chunks(width * k).enumerate() {
-            interleave(rows, k, width, &mut panel);
-            let at = Columns { n, at: t * TILE_ROWS + i * width - first, live: rows.len() / k };
-            simd::panel(&x, &panel, at, out);
+        let at = t * TILE_ROWS - first;
+        match (&x.0, w.stored(t), &mut unpacked) {
+            (Kind::Quantized(x), Tile::Panels(panels), Some(unpacked)) => {
+                let rows = (n - at).min(TILE_ROWS);
+                for p in 0..rows.div_ceil(PANEL) {
+                    let live = (rows - p * PANEL).min(PANEL);
+                    let at = at + p * PANEL;
+                    if x.rows() == 1 {
+                        let sums = product::single(x, panels, p, unpacked);
+                        out[at..at + live].copy_from_slice(&sums[..live]);
+                        continue;
+                    }
+                    panels.unpack(p, unpacked);
+                    product::panel(x, unpacked, Columns { n, at, live }, out);
+                }
+            }
+            (Kind::Float(x), ..) => {
+                float::tile(x, &w.tile(t)?, Columns { n, at, live: 0 }, &mut panel, out);
+            }
+            _ => return Err(foreign()),
         }
     }
     if let Some(bias) = bias {
@@ -54,124 +93,39 @@ pub fn columns(
     Ok(())
 }
 
-/// Where a panel's results go: `live` columns from `at` in rows of `n`.
-#[derive(Clone, Copy)]
-struct Columns {
-    n: usize,
-    at: usize,
-    live: usize,
-}
-
-/// Activations in blocks of [`BLOCK`] positions, each interleaved; the last
-/// block may have fewer.
-struct Blocks {
-    values: Vec<f32>,
-    k: usize,
-}
-
-impl Blocks {
-    fn new(x: &[f32], k: usize) -> Self {
-        let mut values = vec![0.0; x.len()];
-        for (from, to) in x.chunks(BLOCK * k).zip(values.chunks_mut(BLOCK * k)) {
-            interleave(from, k, from.len() / k, to);
-        }
-        Self { values, k }
-    }
-}
-
-/// Turns the rows of `from` (each `k` long) into the columns of `to` (k ×
-/// `width`); absent rows become zeros.
-fn interleave(from: &[f32], k: usize, width: usize, to: &mut [f32]) {
-    if from.len() < width * k {
-        to.fill(0.0);
-    }
-    for (j, row) in from.chunks_exact(k).enumerate() {
-        for (column, v) in to.chunks_exact_mut(width).zip(row) {
-            column[j] = *v;
-        }
-    }
-}
-
-/// All positions against one panel of `W` weight rows.
-#[inline(always)]
-fn all_positions<const W: usize>(x: &Blocks, panel: &[f32], to: Columns, out: &mut [f32]) {
-    for (block, out) in x.values.chunks(BLOCK * x.k).zip(out.chunks_mut(BLOCK * to.n)) {
-        match block.len() / x.k {
-            BLOCK => block_of::<BLOCK, W>(block, panel, to, out),
-            5 => block_of::<5, W>(block, panel, to, out),
-            4 => block_of::<4, W>(block, panel, to, out),
-            3 => block_of::<3, W>(block, panel, to, out),
-            2 => block_of::<2, W>(block, panel, to, out),
-            _ => block_of::<1, W>(block, panel, to, out),
-        }
-    }
-}
-
-/// `M` positions against one panel: the register block.
-#[inline(always)]
-fn block_of<const M: usize, const W: usize>(
-    block: &[f32],
-    panel: &[f32],
-    to: Columns,
-    out: &mut [f32],
-) {
-    let mut acc = [[0.0_f32; W]; M];
-    let ((x, _), (w, _)) = (block.as_chunks::<M>(), panel.as_chunks::<W>());
-    for (x, w) in x.iter().zip(w) {
-        for i in 0..M {
-            for l in 0..W {
-                acc[i][l] += x[i] * w[l];
+/// One output for each row of `x`, by the row of `w` that `rows` names: the bits
+/// that [`matmul`] gives without a bias.
+///
+/// # Errors
+/// As [`matmul`].
+pub fn outputs(x: &[f32], w: &Matrix, rows: &[u32]) -> Result<Vec<f32>> {
+    let mut unpacked = w.format().map(|f| Unpacked::new(w.cols(), &f));
+    let mut out = Vec::with_capacity(rows.len());
+    for (x, row) in x.chunks_exact(w.cols()).zip(rows) {
+        let row = *row as usize;
+        match (w.stored(row / TILE_ROWS), &mut unpacked) {
+            (Tile::Panels(panels), Some(unpacked)) => {
+                let within = row % TILE_ROWS;
+                let x = Quantized::new(x, w.cols());
+                let sums = product::single(&x, panels, within / PANEL, unpacked);
+                out.push(sums[within % PANEL]);
             }
+            _ => out.push(x.iter().zip(&w.row(row)?).fold(0.0_f32, |s, (a, b)| s + a * b)),
         }
     }
-    for (acc, row) in acc.iter().zip(out.chunks_exact_mut(to.n)) {
-        row[to.at..to.at + to.live].copy_from_slice(&acc[..to.live]);
-    }
+    Ok(out)
 }
 
-/// The same loop compiled for wider vectors where the processor has them.
-#[cfg(target_arch = "x86_64")]
-mod simd {
-    use super::{Blocks, Columns, all_positions};
-
-    pub fn panel_width() -> usize {
-        if is_x86_feature_detected!("avx2") { 16 } else { 8 }
-    }
-
-    // Fused multiply-add stays off: it would round differently from wasm.
-    #[target_feature(enable = "avx2")]
-    fn wide(x: &Blocks, panel: &[f32], to: Columns, out: &mut [f32]) {
-        all_positions::<16>(x, panel, to, out);
-    }
-
-    pub fn panel(x: &Blocks, panel: &[f32], to: Columns, out: &mut [f32]) {
-        if panel_width() == 16 {
-            // SAFETY: the width is 16 only where the processor has AVX2.
-            unsafe { wide(x, panel, to, out) }
-        } else {
-            all_positions::<8>(x, panel, to, out);
-        }
-    }
-}
-
-/// 128-bit vectors: WebAssembly's, or whatever the target has.
-#[cfg(not(target_arch = "x86_64"))]
-mod simd {
-    use super::{Blocks, Columns, all_positions};
-
-    pub fn panel_width() -> usize {
-        8
-    }
-
-    pub fn panel(x: &Blocks, panel: &[f32], to: Columns, out: &mut [f32]) {
-        all_positions::<8>(x, panel, to, out);
-    }
+fn foreign() -> crate::error::Error {
+    crate::error::Error::new(crate::error::ErrorKind::Internal, "input arranged for another matrix")
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::naive;
+    use super::super::packed::tests::FORMATS;
     use super::*;
+    use candle_core::quantized::GgmlDType;
 
     #[test]
     fn agrees_with_the_oracle_and_with_itself() {
@@ -194,6 +148,57 @@ mod tests {
         }
     }
 
+    /// A matrix of `n` quantized rows, and the floats that it stands for.
+    fn quantized(n: usize, k: usize, dtype: GgmlDType) -> (Matrix, Vec<f32>) {
+        let (bytes, floats) = super::super::packed::tests::quantized(n, k, dtype, 2);
+        let mut matrix = Matrix::new(k, dtype);
+        let tile = Matrix::row_bytes(k, dtype).unwrap() * TILE_ROWS;
+        for bytes in bytes.chunks(tile) {
+            matrix.push(bytes.len() * TILE_ROWS / tile, bytes).unwrap();
+        }
+        (matrix, floats)
+    }
+
+    #[test]
+    fn quantized_products_agree_with_the_oracle_and_with_themselves() {
+        for dtype in FORMATS {
+            for (m, k, n) in [(1, 256, 5), (11, 512, 70), (8, 768, 64)] {
+                let (x, b) = (naive::noise(m * k, 1), naive::noise(n, 3));
+                let (matrix, w) = quantized(n, k, dtype);
+                let mut out = vec![f32::NAN; m * n];
+                matmul(&x, &matrix, Some(&b), &mut out).unwrap();
+                let exact = naive::matmul(&x, &w, Some(&b), k);
+                let size = exact.iter().fold(0.0_f32, |m, v| m.max(v.abs()));
+                for (a, b) in out.iter().zip(&exact) {
+                    assert!((a - b).abs() < 1e-4 * size, "{dtype:?} {m} {k} {n}: {a} {b}");
+                }
+                // A position alone, and an output alone, give the same bits.
+                let mut alone = vec![0.0; n];
+                for (x, row) in x.chunks(k).zip(out.chunks(n)) {
+                    matmul(x, &matrix, Some(&b), &mut alone).unwrap();
+                    assert_eq!(alone, row);
+                    let last = outputs(x, &matrix, &[n as u32 - 1]).unwrap()[0] + b[n - 1];
+                    assert_eq!(last.to_bits(), row[n - 1].to_bits());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_number_shows() {
+        let (matrix, _) = quantized(8, 256, GgmlDType::Q4K);
+        for bad in [f32::NAN, f32::INFINITY] {
+            let mut x = vec![0.5; 256];
+            x[70] = bad;
+            let mut out = vec![0.0; 8];
+            matmul(&x, &matrix, None, &mut out).unwrap();
+            assert!(out.iter().all(|v| v.is_nan()));
+        }
+        let mut out = vec![1.0; 8];
+        matmul(&[0.0; 256], &matrix, None, &mut out).unwrap();
+        assert_eq!(out, [0.0; 8]);
+    }
+
     #[test]
     fn some_tiles_are_those_columns_of_all() {
         let (m, k, n) = (3, 16, 70);
@@ -201,7 +206,7 @@ mod tests {
         let matrix = Matrix::from_f32(&w, k).unwrap();
         let (mut all, mut some) = (vec![0.0; m * n], vec![0.0; m * 38]);
         matmul(&x, &matrix, None, &mut all).unwrap();
-        columns(&x, &matrix, None, 1..3, &mut some).unwrap();
+        columns(&Input::new(&x, &matrix), &matrix, None, 1..3, &mut some).unwrap();
         for i in 0..m {
             assert_eq!(all[i * n + 32..(i + 1) * n], some[i * 38..(i + 1) * 38]);
         }

@@ -1,5 +1,7 @@
 //! A weight matrix held in its stored type.
 
+use super::blocks::Format;
+use super::packed::{PANEL, Panels, Unpacked};
 use crate::error::{Error, ErrorKind, Result};
 use candle_core::CpuStorage;
 use candle_core::quantized::{GgmlDType, QuantizedType};
@@ -9,12 +11,20 @@ use std::borrow::Cow;
 pub const TILE_ROWS: usize = 32;
 
 /// An output × input matrix as a list of tiles of [`TILE_ROWS`] rows each, the
-/// last perhaps shorter, every tile in candle's block type.
+/// last perhaps shorter, all stored alike.
 pub struct Matrix {
     rows: usize,
     cols: usize,
     dtype: GgmlDType,
-    tiles: Vec<Box<dyn QuantizedType>>,
+    tiles: Vec<Tile>,
+}
+
+/// [`TILE_ROWS`] rows.
+pub enum Tile {
+    /// In candle's block type: floats, and what is not packed.
+    Candle(Box<dyn QuantizedType>),
+    /// Rearranged for products with whole numbers.
+    Panels(Panels),
 }
 
 impl Matrix {
@@ -39,10 +49,21 @@ impl Matrix {
         {
             return Err(Error::new(ErrorKind::Internal, "a tile of the wrong size"));
         }
-        self.tiles.push(self.dtype.from_data(Cow::Borrowed(bytes)));
+        let (tile, finite) = match self.format() {
+            Some(format) => {
+                let panels = Panels::new(bytes, self.cols, rows, format);
+                let finite = panels.is_finite();
+                (Tile::Panels(panels), finite)
+            }
+            None => {
+                let tile = self.dtype.from_data(Cow::Borrowed(bytes));
+                let finite = floats(tile.dequantize(rows * self.cols)?)?;
+                (Tile::Candle(tile), finite.iter().all(|v| v.is_finite()))
+            }
+        };
+        self.tiles.push(tile);
         self.rows += rows;
-        let last = self.tiles.len() - 1;
-        if self.tile(last)?.iter().all(|v| v.is_finite()) {
+        if finite {
             return Ok(());
         }
         Err(Error::new(ErrorKind::NotFinite, "a weight is NaN or infinite")
@@ -69,15 +90,31 @@ impl Matrix {
         self.tiles.len()
     }
 
+    /// How the tiles are packed; `None` where they are kept as candle has them.
+    pub fn format(&self) -> Option<Format> {
+        Format::of(self.dtype)
+    }
+
+    /// Tile `i` as stored.
+    pub fn stored(&self, i: usize) -> &Tile {
+        &self.tiles[i]
+    }
+
     /// Tile `i` as floats, row after row.
     ///
     /// # Errors
     /// None in a matrix that was filled by [`Matrix::push`].
     pub fn tile(&self, i: usize) -> Result<Vec<f32>> {
-        let rows = (self.rows - i * TILE_ROWS).min(TILE_ROWS);
-        match self.tiles[i].dequantize(rows * self.cols)? {
-            CpuStorage::F32(values) => Ok(values),
-            _ => Err(Error::new(ErrorKind::Internal, "a tile did not unpack to f32")),
+        let rows = self.rows_in(i);
+        match &self.tiles[i] {
+            Tile::Candle(tile) => floats(tile.dequantize(rows * self.cols)?),
+            Tile::Panels(_) => {
+                let mut values = Vec::with_capacity(rows * self.cols);
+                for row in 0..rows {
+                    values.extend(self.row(i * TILE_ROWS + row)?);
+                }
+                Ok(values)
+            }
         }
     }
 
@@ -86,14 +123,20 @@ impl Matrix {
     /// # Errors
     /// As [`Matrix::tile`].
     pub fn row(&self, row: usize) -> Result<Vec<f32>> {
-        match self.tiles[row / TILE_ROWS].embedding(
-            &[(row % TILE_ROWS) as u32],
-            (self.rows - row / TILE_ROWS * TILE_ROWS).min(TILE_ROWS),
-            self.cols,
-        )? {
-            CpuStorage::F32(values) => Ok(values),
-            _ => Err(Error::new(ErrorKind::Internal, "a row did not unpack to f32")),
+        let (tile, within) = (row / TILE_ROWS, row % TILE_ROWS);
+        match (&self.tiles[tile], self.format()) {
+            (Tile::Panels(panels), Some(format)) => {
+                Ok(panels.row(within, &mut Unpacked::new(self.cols, &format)))
+            }
+            (Tile::Candle(stored), _) => {
+                floats(stored.embedding(&[within as u32], self.rows_in(tile), self.cols)?)
+            }
+            _ => Err(Error::new(ErrorKind::Internal, "a tile of another format")),
         }
+    }
+
+    fn rows_in(&self, tile: usize) -> usize {
+        (self.rows - tile * TILE_ROWS).min(TILE_ROWS)
     }
 
     /// A matrix of floats; for tests and for weights made in memory.
@@ -108,3 +151,12 @@ impl Matrix {
         Ok(m)
     }
 }
+
+fn floats(storage: CpuStorage) -> Result<Vec<f32>> {
+    match storage {
+        CpuStorage::F32(values) => Ok(values),
+        _ => Err(Error::new(ErrorKind::Internal, "weights did not unpack to f32")),
+    }
+}
+
+const _: () = assert!(TILE_ROWS.is_multiple_of(PANEL));
