@@ -16,7 +16,8 @@ mod common;
 use basetrace::decoder::kernels::{Matrix, dot, layer_norm, math, matmul, rms_norm, softmax};
 use basetrace::decoder::{Model, Sampling};
 use basetrace::formats::gather;
-use basetrace::job::{Job, Parameters, run};
+use basetrace::job::memo::Memo;
+use basetrace::job::{Job, Parameters, Progress, Share, run, run_with, share};
 use basetrace::responses::by_model;
 use basetrace::samples::parse;
 use basetrace::source::{MemorySource, SharedSource, sha256};
@@ -214,10 +215,8 @@ const WRITTEN: [(&str, &str); 4] = [
     ("gemma3 scores", "12938b9e84f87ec7"),
 ];
 
-/// A whole run from files to scores: what every method starts from. Beyond
-/// it, the browser tests compare the page's report with the native command's.
-#[test]
-fn a_whole_run() {
+/// Two models and some samples.
+fn job() -> Job {
     let files = [FAMILIES[0], FAMILIES[5]].into_iter().flat_map(|(name, config, weights)| {
         [
             ("config.json", config.to_vec()),
@@ -234,16 +233,48 @@ fn a_whole_run() {
     let samples = b"FIRST/RESPONSE\n\nTHE<SECOND>ONE\n\nAND:A=THIRD";
     let samples = parse("samples.txt", samples).unwrap();
     assert_eq!(samples.samples.len(), 3);
-    let job = Job {
+    Job {
         candidates: gathered.candidates,
         suspects: by_model(&samples, "suspect").unwrap(),
         parameters: Parameters { max_new_tokens: 8, bootstrap: 100, ..Parameters::default() },
         ..Job::default()
-    };
-    let report = run(&job, &mut |_| {}).unwrap().remove(0);
+    }
+}
+
+/// A whole run from files to scores: what every method starts from. Beyond
+/// it, the browser tests compare the page's report with the native command's.
+#[test]
+fn a_whole_run() {
+    let report = run(&job(), &mut |_| {}).unwrap().remove(0);
     assert_eq!(report.problems, []);
     let bytes = serde_json::to_vec(&(&report.candidates, &report.samples, &report.levels)).unwrap();
     compare(&[("run".to_owned(), hash(bytes))], &[("run", "91462fc7e2381666")]);
+}
+
+/// Work done by several workers, or before, gives the same report, and no model
+/// is loaded for it again.
+#[test]
+fn parts_change_nothing() {
+    let job = job();
+    let whole = run(&job, &mut |_| {}).unwrap();
+    for of in 1..=4 {
+        let mut memo = Memo::default();
+        for part in 0..of {
+            let mut own = Memo::default();
+            share(&job, Share { part, of }, &mut own, &mut |_| {}).unwrap();
+            memo.read(&own.write()).unwrap();
+        }
+        let held = memo.len();
+        let mut loaded = 0;
+        let mut count = |p: &Progress| loaded += usize::from(p.stage.starts_with("Loading"));
+        assert_eq!(run_with(&job, &mut memo, &mut count).unwrap(), whole, "{of} parts");
+        assert_eq!((loaded, memo.len()), (0, held), "{of} parts");
+        // A part that is missing is made up for.
+        let mut lacking = Memo::default();
+        share(&job, Share { part: 0, of: of + 1 }, &mut lacking, &mut |_| {}).unwrap();
+        assert!(lacking.len() < held);
+        assert_eq!(run_with(&job, &mut lacking, &mut |_| {}).unwrap(), whole);
+    }
 }
 
 /// Norms, and the sum and the normalisation inside attention.

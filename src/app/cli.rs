@@ -10,6 +10,7 @@ mod prompts;
 mod texts;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::job::memo::Memo;
 use crate::job::{Job, Parameters};
 use crate::prompts::file;
 use crate::report::figures::plain;
@@ -119,6 +120,9 @@ struct Rank {
     /// Bootstrap rounds
     #[arg(long, value_name = "N", default_value_t = Parameters::default().bootstrap)]
     bootstrap: usize,
+    /// Threads that score, each with a copy of one model [default: one for each core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    threads: Option<u16>,
 }
 
 /// Runs the command line of this process; returns its exit code.
@@ -179,7 +183,17 @@ fn rank(args: &Rank) -> Result<u8> {
         return Ok(2);
     }
     args.output.check()?;
+    let job = job(args, &parameters, true)?;
+    let mut memo = Memo::default();
+    // Standard input can be read only once.
+    let alone = args.samples.iter().any(|p| p.as_os_str() == "-");
+    let threads = if alone { 1 } else { args.threads.map_or_else(compare::cores, usize::from) };
+    compare::share(threads, &job, &|| self::job(args, &parameters, false), &mut memo, &args.output);
+    compare::finish(&job, &mut memo, &args.output)
+}
 
+/// What the arguments name; `tell` says on standard error what cannot be used.
+fn job(args: &Rank, parameters: &Parameters, tell: bool) -> Result<Job> {
     let mut problems = vec![];
     let weighed = !args.suspects.is_empty();
     let (mut candidates, written) = open(&args.candidates, weighed, &mut problems);
@@ -217,7 +231,9 @@ fn rank(args: &Rank) -> Result<u8> {
     }
     let (labelled, mut faults) = crate::labels::assign(known, &lists.iter().collect::<Vec<_>>());
     problems.append(&mut faults);
-    problems.iter().for_each(|p| say("problem", p));
+    if tell {
+        problems.iter().for_each(|p| say("problem", p));
+    }
     let usable = |missing: bool, what: &str, hint: &str| {
         if missing { Err(Error::new(ErrorKind::Missing, what).hint(hint)) } else { Ok(()) }
     };
@@ -232,7 +248,7 @@ fn rank(args: &Rank) -> Result<u8> {
         "see the problems above",
     )?;
 
-    let job = Job {
+    Ok(Job {
         candidates,
         encoder,
         texts,
@@ -242,9 +258,8 @@ fn rank(args: &Rank) -> Result<u8> {
         notes: given.notes,
         sources: given.sources,
         problems,
-        parameters,
-    };
-    compare::finish(&job, &args.output)
+        parameters: parameters.clone(),
+    })
 }
 
 fn cannot_write(path: &Path, e: &std::io::Error) -> Error {

@@ -1,10 +1,11 @@
 //! What page and worker say to each other: JSON beside the files' handles.
 //!
-//! A message is the object `{json, files}`: the text of a [`Request`] or
-//! [`Reply`], and for a request one `Blob` for each of its paths.
+//! A message is the object `{json, files, bytes}`: the text of a [`Request`] or
+//! [`Reply`], for a request one `Blob` for each of its paths, and what
+//! [`Request::Keep`] and [`Reply::Shared`] carry.
 
 use crate::error::Error;
-use crate::job::{Parameters, Progress};
+use crate::job::{Parameters, Progress, Share};
 use crate::report::Report;
 use crate::samples::{Note, Samples};
 use serde::{Deserialize, Serialize};
@@ -32,6 +33,18 @@ pub enum Request {
         /// Seed of every random draw.
         seed: u64,
     },
+    /// Compute one part of a run for another worker; answered by [`Reply::Progress`]
+    /// and [`Reply::Shared`] or [`Reply::Failed`].
+    Share {
+        /// The inputs of the run.
+        inputs: Inputs,
+        /// Its settings.
+        parameters: Parameters,
+        /// The part.
+        share: Share,
+    },
+    /// Keep what another worker computed, which comes beside the message; not answered.
+    Keep,
     /// Rank; answered by [`Reply::Progress`] and [`Reply::Done`] or [`Reply::Failed`].
     Run {
         /// The inputs.
@@ -105,6 +118,15 @@ pub fn roles(files: &[(&str, &Samples)], said: &BTreeMap<String, Role>) -> Vec<R
 /// Name under which pasted text stands among the sample files.
 pub const PASTED: &str = "pasted text";
 
+/// Workers at the most: beyond these, memory bandwidth is what is short.
+const MOST_WORKERS: usize = 8;
+/// Bytes of models that may be in memory at a time, over all workers.
+const MODEL_MEMORY: u64 = 1 << 30;
+/// Bytes of the largest model below which a second worker is not worth its start.
+const SMALL_MODEL: u64 = 8 << 20;
+/// Samples below which it is not, either.
+const FEW_SAMPLES: usize = 4;
+
 /// What the worker answers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -119,6 +141,12 @@ pub enum Reply {
     Done {
         /// What it found, for each suspect.
         reports: Vec<Report>,
+    },
+    /// A part of a run came to its end.
+    Shared {
+        /// What was computed, unless it stays where it is; beside the message.
+        #[serde(skip)]
+        results: Vec<u8>,
     },
     /// The prompts chosen.
     Prompts {
@@ -235,6 +263,20 @@ impl Inspected {
         self.candidates.iter().filter(|c| c.encoder && !c.suspect).count()
     }
 
+    /// How many workers a run is worth, given so many `cores`: each holds a copy
+    /// of one model at a time, and takes a moment to start.
+    pub fn workers(&self, cores: usize) -> usize {
+        let models = self.candidates.iter().filter(|c| !c.suspect && !c.encoder);
+        let largest = models.map(|c| c.bytes).max().unwrap_or(0);
+        let suspects = self.samples.iter().filter(|s| s.role == Role::Suspect);
+        let samples: usize = suspects.map(|s| s.count).sum();
+        if largest < SMALL_MODEL || samples < FEW_SAMPLES {
+            return 1;
+        }
+        let fit = usize::try_from(MODEL_MEMORY / largest).unwrap_or(MOST_WORKERS);
+        cores.min(fit).clamp(1, MOST_WORKERS)
+    }
+
     /// What is missing for a run, or for a useful one, in words.
     pub fn needs(&self) -> &'static str {
         match (self.ranked() - self.encoders(), self.has(Role::Suspect)) {
@@ -257,6 +299,26 @@ mod tests {
     use super::*;
 
     #[test]
+    fn as_many_workers_as_cores_and_memory_allow() {
+        let workers = |bytes: u64, count, cores| {
+            let (name, role) = ("s".to_owned(), Role::Suspect);
+            let seen = Inspected {
+                candidates: vec![CandidateInfo { bytes, ..Default::default() }],
+                samples: vec![SamplesInfo { name, count, role, models: vec![], notes: vec![] }],
+                ..Default::default()
+            };
+            seen.workers(cores)
+        };
+        assert_eq!(workers(100 << 20, 60, 2), 2);
+        assert_eq!(workers(100 << 20, 60, 64), 8);
+        assert_eq!(workers(400 << 20, 60, 8), 2);
+        assert_eq!(workers(3 << 30, 60, 8), 1);
+        assert_eq!(workers(1 << 20, 60, 8), 1);
+        assert_eq!(workers(100 << 20, 2, 8), 1);
+        assert_eq!(Inspected::default().workers(8), 1);
+    }
+
+    #[test]
     fn messages_come_back_as_they_were() {
         let inputs = Inputs {
             paths: vec!["a/b.gguf".into()],
@@ -267,6 +329,12 @@ mod tests {
         let parameters = Parameters { seed: (1 << 53) - 1, ..Default::default() };
         for request in [
             Request::Inspect { number: 7, inputs: inputs.clone() },
+            Request::Share {
+                inputs: inputs.clone(),
+                parameters: parameters.clone(),
+                share: Share { part: 1, of: 2 },
+            },
+            Request::Keep,
             Request::Run { inputs, parameters },
         ] {
             let json = serde_json::to_string(&request).unwrap();
@@ -278,6 +346,7 @@ mod tests {
             Reply::Ready,
             Reply::Inspected(Inspected { number: 7, ..Default::default() }),
             Reply::Progress(progress),
+            Reply::Shared { results: vec![] },
             Reply::Failed { error },
         ] {
             let json = serde_json::to_string(&reply).unwrap();

@@ -12,6 +12,7 @@ use crate::decoder::families;
 use crate::encoder::is_encoder;
 use crate::error::{Error, ErrorKind, Result};
 use crate::formats::{Archive, CandidateFiles, Gathered, gather};
+use crate::job::memo::Memo;
 use crate::job::roles::{Models, sort};
 use crate::job::{self, Job, Parameters, Progress};
 use crate::labels::{self, Labels};
@@ -20,13 +21,20 @@ use crate::report::json;
 use crate::responses::{Group, MAX_MODELS, Responses, of_files};
 use crate::samples::{Note, Samples};
 use crate::source::{MemorySource, SharedSource};
-use js_sys::{Array, Object, Reflect};
+use js_sys::{Array, Object, Reflect, Uint8Array};
+use std::cell::RefCell;
 use std::rc::Rc;
 use wasm_bindgen::prelude::*;
 use web_sys::{Blob, DedicatedWorkerGlobalScope, MessageEvent};
 
 /// Milliseconds between two messages of progress within one stage.
 const PAUSE: f64 = 60.0;
+
+thread_local! {
+    /// What models computed since this worker started: a run with another sample
+    /// or candidate computes only what is new.
+    static MEMO: RefCell<Memo> = RefCell::default();
+}
 
 /// Starts to listen; the page waits for [`Reply::Ready`].
 pub fn start() {
@@ -66,10 +74,26 @@ fn answer(message: &JsValue) -> Result<()> {
             let chosen = file::choose(&strategy, &bases, budget, seed, &mut |_, _| {})?;
             send(&Reply::Prompts { text: file::write(&chosen)?, count: chosen.len() });
         }
+        Request::Share { inputs, parameters, share } => {
+            let mut clock = Clock::default();
+            let job = Given::read(&inputs, blobs)?.job(&inputs, parameters)?;
+            let results = MEMO.with_borrow_mut(|memo| {
+                job::share(&job, share, memo, &mut |progress| clock.tell(progress))?;
+                // The first part is that of the worker that will do the run.
+                Ok::<_, Error>(if share.part == 0 { vec![] } else { memo.write() })
+            })?;
+            send_with(&Reply::Shared { results: vec![] }, &results);
+        }
+        Request::Keep => {
+            let bytes = field("bytes").dyn_into::<Uint8Array>().map(|b| b.to_vec());
+            MEMO.with_borrow_mut(|memo| memo.read(&bytes.unwrap_or_default()))?;
+        }
         Request::Run { inputs, parameters } => {
             let mut clock = Clock::default();
             let job = Given::read(&inputs, blobs)?.job(&inputs, parameters)?;
-            let reports = job::run(&job, &mut |progress| clock.tell(progress))?;
+            let reports = MEMO.with_borrow_mut(|memo| {
+                job::run_with(&job, memo, &mut |progress| clock.tell(progress))
+            })?;
             // The same check as the export's: what cannot be written cannot be sent.
             json::write_all(&reports)?;
             send(&Reply::Done { reports });
@@ -303,6 +327,11 @@ fn models(samples: &Samples) -> Vec<String> {
 
 /// Sends `reply` to the page; one that cannot be sent becomes a failure that can.
 fn send(reply: &Reply) {
+    send_with(reply, &[]);
+}
+
+/// As [`send`], with `bytes` beside it.
+fn send_with(reply: &Reply, bytes: &[u8]) {
     let scope: DedicatedWorkerGlobalScope = js_sys::global().unchecked_into();
     let json = serde_json::to_string(reply).unwrap_or_else(|e| {
         let error = Error::new(ErrorKind::Internal, format!("the worker cannot answer: {e}"));
@@ -310,6 +339,8 @@ fn send(reply: &Reply) {
     });
     let message = Object::new();
     let set = Reflect::set(&message, &"json".into(), &json.into());
+    let set =
+        set.and_then(|_| Reflect::set(&message, &"bytes".into(), &Uint8Array::from(bytes).into()));
     // A page that has gone hears nothing, and needs to hear nothing.
     let _ = set.and_then(|_| scope.post_message(&message));
 }

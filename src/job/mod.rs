@@ -1,8 +1,11 @@
 //! One run: candidates and samples in, a [`Report`] out.
 
 pub mod answer;
+mod digests;
 mod members;
+pub mod memo;
 mod observe;
+mod parameters;
 mod queries;
 pub mod roles;
 mod suspects;
@@ -10,100 +13,24 @@ mod texts;
 
 use crate::anatomy::Anatomy;
 use crate::encoder::is_encoder;
-use crate::error::{Error, ErrorKind, Result, within};
+use crate::error::{Error, ErrorKind, Result};
 use crate::evidence::lineage::{self, Lineage, Tree};
 use crate::evidence::query::Plan;
-use crate::evidence::text::training::Training;
-use crate::evidence::text::{Knowledge, Representation, finding};
+use crate::evidence::text::finding;
 use crate::evidence::{Finding, METHODS, Observations, TextEvidence, matching, weights};
 use crate::formats::{Archive, CandidateFiles};
 use crate::report::{Candidate, Input, Matching, Report, SCHEMA, SampleResult};
 use crate::responses::Group;
 use crate::samples::{Note, Sample};
-use crate::source::{SharedSource, sha256};
+use crate::source::SharedSource;
 use crate::verdict;
+use digests::Digests;
 use members::Member;
-use observe::Observed;
+use memo::Memo;
+pub use observe::Share;
+use observe::{Observed, Task};
+pub use parameters::Parameters;
 use suspects::Suspect;
-
-/// Everything a user can set.
-#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Parameters {
-    /// Seed of every random draw.
-    pub seed: u64,
-    /// Samples used at the most, taken evenly over the input.
-    pub max_samples: usize,
-    /// Prompts that each candidate answers itself, taken evenly over the samples' prompts.
-    pub own_responses: usize,
-    /// New tokens in a candidate's own response at the most.
-    pub max_new_tokens: usize,
-    /// Temperature of the candidates' own responses.
-    pub temperature: f32,
-    /// Nucleus mass of the candidates' own responses.
-    pub top_p: f32,
-    /// Bootstrap rounds.
-    pub bootstrap: usize,
-    /// Whom the text classifiers know.
-    pub knowledge: Knowledge,
-    /// What the text classifiers read.
-    pub representation: Representation,
-    /// How classifiers on an encoder are trained.
-    pub training: Training,
-    /// Prompts that models are asked for one next token beside a suspect whose
-    /// weights are at hand; 0 for no questions.
-    #[serde(skip_serializing_if = "is_default_queries")]
-    pub queries: usize,
-}
-
-/// Reports of text alone stay as they were.
-fn is_default_queries(n: &usize) -> bool {
-    *n == QUERIES
-}
-
-/// Prompts of the agreement test unless set.
-const QUERIES: usize = 100;
-
-impl Default for Parameters {
-    fn default() -> Self {
-        Self {
-            seed: 2306,
-            max_samples: 60,
-            own_responses: 20,
-            max_new_tokens: 48,
-            temperature: 0.8,
-            top_p: 0.95,
-            bootstrap: 1000,
-            knowledge: Knowledge::Universal,
-            representation: Representation::Response,
-            training: Training::default(),
-            queries: QUERIES,
-        }
-    }
-}
-
-impl Parameters {
-    /// # Errors
-    /// [`ErrorKind::Usage`] naming the setting that is out of range.
-    pub fn check(&self) -> Result<()> {
-        within("the number of samples", self.max_samples, 1, 10_000)?;
-        within("the number of own responses", self.own_responses, 1, 10_000)?;
-        within("the number of new tokens", self.max_new_tokens, 1, 4096)?;
-        within("the number of queries", self.queries, 0, 10_000)?;
-        within("the number of bootstrap rounds", self.bootstrap, 100, 100_000)?;
-        self.training.check()?;
-        let temperature = self.temperature.is_finite() && (0.0..=4.0).contains(&self.temperature);
-        let mass = self.top_p > 0.0 && self.top_p <= 1.0;
-        if !temperature || !mass {
-            return Err(Error::new(
-                ErrorKind::Usage,
-                format!("temperature {} or top-p {} is out of range", self.temperature, self.top_p),
-            )
-            .hint("temperature goes from 0 to 4, top-p from above 0 to 1"));
-        }
-        Ok(())
-    }
-}
 
 /// What to rank, by what.
 #[derive(Default)]
@@ -188,8 +115,66 @@ pub struct Progress {
 /// # Errors
 /// Where no candidate or no sample is usable, or a setting is out of range.
 pub fn run(job: &Job, progress: &mut dyn FnMut(&Progress)) -> Result<Vec<Report>> {
+    run_with(job, &mut Memo::default(), progress)
+}
+
+/// Fills `memo` with what one of several workers has to compute for `job`; a
+/// [`run_with`] that is given all workers' results then has little left to do.
+///
+/// # Errors
+/// As [`run`]; what fails for one candidate is left to the run, which names it.
+pub fn share(
+    job: &Job,
+    share: Share,
+    memo: &mut Memo,
+    progress: &mut dyn FnMut(&Progress),
+) -> Result<()> {
+    job.parameters.check()?;
+    let suspects = suspects::usable(job, &mut vec![])?;
+    let samples: Vec<Sample> = suspects.iter().flat_map(|s| s.scored.iter().cloned()).collect();
+    observed(job, &samples, share, &mut Digests::default(), memo, &mut vec![], progress);
+    Ok(())
+}
+
+/// What the candidates with weights wrote and scored.
+fn observed(
+    job: &Job,
+    samples: &[Sample],
+    share: Share,
+    digests: &mut Digests,
+    memo: &mut Memo,
+    problems: &mut Vec<Error>,
+    progress: &mut dyn FnMut(&Progress),
+) -> Vec<Observed> {
+    if samples.is_empty() {
+        return vec![];
+    }
+    let ids: Vec<_> = job.candidates.iter().map(|c| digests.model(c, progress)).collect();
+    let task = Task {
+        candidates: &job.candidates,
+        ids: &ids,
+        samples,
+        parameters: &texts::parameters(job, samples),
+        // Beside a suspect's weights an encoder is a candidate that only these compare.
+        skip_encoders: !job.weights.is_empty(),
+        share,
+    };
+    observe::all(&task, memo, problems, progress)
+}
+
+/// As [`run`], but what `memo` holds is not computed again, and what is computed
+/// is kept there.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_with(
+    job: &Job,
+    memo: &mut Memo,
+    progress: &mut dyn FnMut(&Progress),
+) -> Result<Vec<Report>> {
     job.parameters.check()?;
     let mut problems = job.problems.clone();
+    let mut digests = Digests::default();
     let suspects = suspects::usable(job, &mut problems)?;
     if job.candidates.is_empty() && job.texts.is_empty() {
         return Err(Error::new(ErrorKind::Missing, "there are no candidate models")
@@ -197,18 +182,7 @@ pub fn run(job: &Job, progress: &mut dyn FnMut(&Progress)) -> Result<Vec<Report>
     }
     // All suspects at once, so that each model is loaded as seldom as for one.
     let samples: Vec<Sample> = suspects.iter().flat_map(|s| s.scored.iter().cloned()).collect();
-    let observed = match samples.is_empty() {
-        true => vec![],
-        false => observe::all(
-            &job.candidates,
-            &samples,
-            &texts::parameters(job, &samples),
-            // Beside a suspect's weights an encoder is a candidate that only these compare.
-            !job.weights.is_empty(),
-            &mut problems,
-            progress,
-        ),
-    };
+    let observed = observed(job, &samples, Share::ALL, &mut digests, memo, &mut problems, progress);
     let opened = match job.weights.is_empty() {
         true => vec![],
         false => members::open(&job.candidates, &mut problems),
@@ -265,7 +239,7 @@ pub fn run(job: &Job, progress: &mut dyn FnMut(&Progress)) -> Result<Vec<Report>
     let own = job.weights.iter().flat_map(|w| w.files.iter().map(|s| ("suspect", s)));
     let encoder = job.encoder.iter().flat_map(|e| e.files.iter().map(|s| ("encoder", s)));
     for (role, source) in models.chain(own).chain(encoder).chain(sources) {
-        match input(role, source, progress) {
+        match digests.input(role, source, progress) {
             Ok(input) => inputs.push(input),
             Err(e) => problems.push(e),
         }
@@ -335,14 +309,6 @@ fn placed(mut found: Vec<Lineage>, places: &[usize], members: &[Member]) -> Vec<
 pub(crate) fn spread(samples: &[Sample], n: usize) -> Vec<Sample> {
     let n = n.min(samples.len());
     (0..n).map(|i| samples[i * samples.len() / n].clone()).collect()
-}
-
-fn input(role: &str, source: &SharedSource, progress: &mut dyn FnMut(&Progress)) -> Result<Input> {
-    let (stage, total) = (format!("Hashing {}", source.name()), source.len());
-    let sha256 = sha256(source.as_ref(), |done| {
-        progress(&Progress { stage: stage.clone(), done, total, unit: "bytes".into() });
-    })?;
-    Ok(Input { name: source.name().into(), role: role.into(), bytes: total, sha256 })
 }
 
 /// What all suspects' reports have in common.

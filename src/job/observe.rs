@@ -3,11 +3,13 @@
 //!
 //! One model is in memory at a time. On the way down the list each candidate
 //! writes and scores what is there by then; on the way back up it scores what
-//! those after it wrote.
+//! those after it wrote. What the memo holds is not computed again, and a model
+//! that has nothing to compute is not loaded.
 
 use super::members::described;
+use super::memo::{Memo, ModelId};
 use super::{Parameters, Progress};
-use crate::decoder::{Model, Sampling};
+use crate::decoder::{Model, Sampling, TokenScore};
 use crate::encoder::is_encoder;
 use crate::error::{Error, ErrorKind, Result};
 use crate::evidence::{CandidateScores, ResponseScore};
@@ -28,10 +30,47 @@ pub struct Observed {
     pub own: Vec<Option<String>>,
 }
 
-/// The one model in memory.
-struct Loaded {
-    model: Model,
+/// The part of a run that one of several workers does: every `of`th sample,
+/// with the candidates' own responses to its prompt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Share {
+    /// From 0 to below `of`.
+    pub part: usize,
+    /// Workers.
+    pub of: usize,
+}
+
+impl Share {
+    /// All of it.
+    pub const ALL: Self = Self { part: 0, of: 1 };
+
+    fn has(self, sample: usize) -> bool {
+        sample % self.of.max(1) == self.part
+    }
+}
+
+/// What is asked of the candidates.
+pub struct Task<'a> {
+    /// The candidates.
+    pub candidates: &'a [CandidateFiles],
+    /// What each one's results are known by; `None` where its files cannot be read.
+    pub ids: &'a [Option<ModelId>],
+    /// The suspects' samples.
+    pub samples: &'a [Sample],
+    /// Settings.
+    pub parameters: &'a Parameters,
+    /// Whether encoders are passed over in silence.
+    pub skip_encoders: bool,
+    /// The samples to work on.
+    pub share: Share,
+}
+
+/// The one model in memory, once something is asked of it.
+struct Loaded<'a> {
+    worker: &'a Worker,
+    id: Option<ModelId>,
     tokenizer: Tokenizer,
+    model: Option<Model>,
 }
 
 /// A candidate at work.
@@ -39,6 +78,10 @@ struct Worker {
     index: usize,
     about: Candidate,
     archive: Archive,
+}
+
+/// What a candidate wrote and scored.
+struct Results {
     /// Its own responses, by sample; empty where it was not asked or said nothing.
     own: Vec<String>,
     /// The samples whose prompts it was asked.
@@ -48,79 +91,87 @@ struct Worker {
     others: Vec<Vec<Option<ResponseScore>>>,
 }
 
-/// Lets all `candidates` work on `samples`; those that fail go to `problems`,
-/// encoders among them unless told to skip these.
+impl Results {
+    fn new(candidates: usize) -> Self {
+        Self { own: vec![], asked: vec![], suspect: vec![], others: vec![vec![]; candidates] }
+    }
+}
+
+/// Lets all candidates work on the samples; those that fail go to `problems`.
 pub fn all(
-    candidates: &[CandidateFiles],
-    samples: &[Sample],
-    parameters: &Parameters,
-    skip_encoders: bool,
+    task: &Task<'_>,
+    memo: &mut Memo,
     problems: &mut Vec<Error>,
     progress: &mut dyn FnMut(&Progress),
 ) -> Vec<Observed> {
     let mut workers: Vec<Worker> = vec![];
-    for (index, files) in candidates.iter().enumerate() {
-        match Worker::open(index, files, candidates.len()) {
+    for (index, files) in task.candidates.iter().enumerate() {
+        match Worker::open(index, files) {
             Ok(worker) => workers.push(worker),
-            Err(_) if skip_encoders && Archive::open(files).is_ok_and(|a| is_encoder(&a)) => {}
+            Err(_) if task.skip_encoders && Archive::open(files).is_ok_and(|a| is_encoder(&a)) => {}
             Err(e) => problems.push(e.in_file(&files.label)),
         }
     }
-    let mut desk = Desk::new(&workers, samples, parameters, progress);
+    let mut results: Vec<Results> =
+        workers.iter().map(|_| Results::new(task.candidates.len())).collect();
+    let mut desk = Desk::new(workers.len(), task, memo, progress);
     // Down the list: write, and score the suspect and everything written by then.
     let mut n = 0;
     while n < workers.len() {
-        let (before, rest) = workers.split_at_mut(n);
-        let worker = &mut rest[0];
-        let result = desk.load(worker).and_then(|loaded| {
-            desk.write(worker, &loaded)?;
-            desk.score_suspect(worker, &loaded, problems)?;
-            for writer in before.iter() {
-                desk.score_own(worker, &loaded, writer.index, &writer.about.label, &writer.own)?;
+        let worker = &workers[n];
+        let (before, rest) = results.split_at_mut(n);
+        let result = desk.open(worker).and_then(|mut loaded| {
+            let mine = &mut rest[0];
+            desk.write(mine, &mut loaded)?;
+            desk.score_suspect(mine, &mut loaded, problems)?;
+            for (writer, theirs) in workers.iter().zip(before.iter()) {
+                desk.score_own(mine, &mut loaded, writer, &theirs.own)?;
             }
-            let own = worker.own.clone();
-            let (index, label) = (worker.index, worker.about.label.clone());
-            desk.score_own(worker, &loaded, index, &label, &own)
+            let own = mine.own.clone();
+            desk.score_own(mine, &mut loaded, worker, &own)
         });
         match result {
             Ok(()) => n += 1,
-            Err(e) => problems.push(e.in_file(workers.remove(n).about.label)),
+            Err(e) => {
+                problems.push(e.in_file(workers.remove(n).about.label));
+                results.remove(n);
+            }
         }
     }
     // Back up: the last has scored everything already.
     let mut i = workers.len().saturating_sub(1);
     while i > 0 {
         i -= 1;
-        let (upto, after) = workers.split_at_mut(i + 1);
-        let worker = &mut upto[i];
-        let result = desk.load(worker).and_then(|loaded| {
-            after
-                .iter()
-                .try_for_each(|w| desk.score_own(worker, &loaded, w.index, &w.about.label, &w.own))
+        let (upto, after) = results.split_at_mut(i + 1);
+        let result = desk.open(&workers[i]).and_then(|mut loaded| {
+            let writers = workers[i + 1..].iter().zip(after.iter());
+            let mut writers = writers.map(|(writer, theirs)| (writer, &theirs.own));
+            writers.try_for_each(|(writer, own)| {
+                desk.score_own(&mut upto[i], &mut loaded, writer, own)
+            })
         });
         if let Err(e) = result {
             problems.push(e.in_file(workers.remove(i).about.label));
+            results.remove(i);
         }
     }
     let kept: Vec<usize> = workers.iter().map(|w| w.index).collect();
-    workers
-        .into_iter()
-        .map(|mut w| Observed {
-            own: (0..samples.len())
-                .map(|i| w.asked.contains(&i).then(|| w.own[i].clone()))
-                .collect(),
-            index: w.index,
-            about: w.about,
-            scores: CandidateScores {
-                suspect: w.suspect,
-                own: kept.iter().map(|d| std::mem::take(&mut w.others[*d])).collect(),
-            },
-        })
-        .collect()
+    let observed = workers.into_iter().zip(results).map(|(w, mut r)| Observed {
+        own: (0..task.samples.len())
+            .map(|i| r.asked.contains(&i).then(|| r.own[i].clone()))
+            .collect(),
+        index: w.index,
+        about: w.about,
+        scores: CandidateScores {
+            suspect: r.suspect,
+            own: kept.iter().map(|d| std::mem::take(&mut r.others[*d])).collect(),
+        },
+    });
+    observed.collect()
 }
 
 impl Worker {
-    fn open(index: usize, files: &CandidateFiles, candidates: usize) -> Result<Self> {
+    fn open(index: usize, files: &CandidateFiles) -> Result<Self> {
         let archive = Archive::open(files)?;
         let config = crate::decoder::families::layout(&archive)?.config;
         // Opened to be checked; a large vocabulary is not worth holding until its turn.
@@ -129,18 +180,14 @@ impl Worker {
             index,
             about: described(&files.label, &archive, config.family, config.vocab, config.context),
             archive,
-            own: vec![],
-            asked: vec![],
-            suspect: vec![],
-            others: vec![vec![]; candidates],
         })
     }
 }
 
 /// What is the same for all candidates, and how far the work is.
 struct Desk<'a> {
-    samples: &'a [Sample],
-    parameters: &'a Parameters,
+    task: &'a Task<'a>,
+    memo: &'a mut Memo,
     progress: &'a mut dyn FnMut(&Progress),
     /// Tokens processed.
     done: u64,
@@ -150,37 +197,55 @@ struct Desk<'a> {
 
 impl<'a> Desk<'a> {
     fn new(
-        workers: &[Worker],
-        samples: &'a [Sample],
-        parameters: &'a Parameters,
+        n: usize,
+        task: &'a Task<'a>,
+        memo: &'a mut Memo,
         progress: &'a mut dyn FnMut(&Progress),
     ) -> Self {
         // A token is about four bytes; every pass over all samples costs prompt and response.
+        let (samples, parts) = (task.samples, task.share.of.max(1));
         let prompts: usize =
             samples.iter().map(|s| s.prompt.as_deref().map_or(0, str::len) / 4 + 1).sum();
         let responses: usize = samples.iter().map(|s| s.response.len() / 4 + 1).sum();
-        let answered = parameters.own_responses.min(samples.len());
-        let own = (prompts * answered / samples.len().max(1) + answered * parameters.max_new_tokens)
-            as u64;
-        let n = workers.len();
+        let answered = task.parameters.own_responses.min(samples.len());
+        let own = (prompts * answered / samples.len().max(1)
+            + answered * task.parameters.max_new_tokens)
+            / parts;
         let mut ahead = vec![];
         for i in 0..n {
-            ahead.extend([own, (prompts + responses) as u64]);
-            ahead.extend(vec![own; i + 1]);
+            ahead.extend([own as u64, ((prompts + responses) / parts) as u64]);
+            ahead.extend(vec![own as u64; i + 1]);
         }
-        ahead.extend(vec![own; n * n.saturating_sub(1) / 2]);
+        ahead.extend(vec![own as u64; n * n.saturating_sub(1) / 2]);
         ahead.reverse();
-        Self { samples, parameters, progress, done: 0, ahead }
+        Self { task, memo, progress, done: 0, ahead }
     }
 
-    /// Reads a model's weights and vocabulary.
-    fn load(&mut self, worker: &Worker) -> Result<Loaded> {
-        let stage = format!("Loading {}", worker.about.label);
-        let total: u64 = worker.archive.tensors.values().map(|t| t.bytes as u64).sum();
-        let model = Model::load(&worker.archive, &mut |done| {
-            (self.progress)(&Progress { stage: stage.clone(), done, total, unit: "bytes".into() });
-        })?;
-        Ok(Loaded { model, tokenizer: Tokenizer::open(&worker.archive)? })
+    /// Reads a model's vocabulary; its weights wait until they are needed.
+    fn open<'w>(&self, worker: &'w Worker) -> Result<Loaded<'w>> {
+        Ok(Loaded {
+            worker,
+            id: self.task.ids.get(worker.index).copied().flatten(),
+            tokenizer: Tokenizer::open(&worker.archive)?,
+            model: None,
+        })
+    }
+
+    /// The model, read where it was not yet.
+    fn model<'l>(&mut self, loaded: &'l mut Loaded<'_>) -> Result<&'l Model> {
+        let archive = &loaded.worker.archive;
+        let model = match loaded.model.take() {
+            Some(model) => model,
+            None => {
+                let stage = format!("Loading {}", loaded.worker.about.label);
+                let total: u64 = archive.tensors.values().map(|t| t.bytes as u64).sum();
+                let progress = &mut self.progress;
+                Model::load(archive, &mut |done| {
+                    progress(&Progress { stage: stage.clone(), done, total, unit: "bytes".into() });
+                })?
+            }
+        };
+        Ok(loaded.model.insert(model))
     }
 
     /// Runs one pass, telling of every batch of tokens done.
@@ -202,49 +267,49 @@ impl<'a> Desk<'a> {
     }
 
     fn prompt(&self, i: usize) -> &'a str {
-        self.samples[i].prompt.as_deref().unwrap_or("")
+        self.task.samples[i].prompt.as_deref().unwrap_or("")
     }
 
     /// The candidate's own responses to the samples' prompts.
-    fn write(&mut self, worker: &mut Worker, loaded: &Loaded) -> Result<()> {
-        let context = loaded.model.config().context;
+    fn write(&mut self, results: &mut Results, loaded: &mut Loaded<'_>) -> Result<()> {
+        let (task, worker) = (self.task, loaded.worker);
+        let (samples, parameters) = (task.samples.len(), task.parameters);
         let (mut prompts, mut sampling) = (vec![], vec![]);
-        let n = self.parameters.own_responses.min(self.samples.len());
-        let answered: Vec<usize> = (0..n).map(|k| k * self.samples.len() / n).collect();
+        let n = parameters.own_responses.min(samples);
+        let answered: Vec<usize> =
+            (0..n).map(|k| k * samples / n).filter(|i| task.share.has(*i)).collect();
         for i in answered.iter().copied() {
-            let new = self.parameters.max_new_tokens;
+            let (context, new) = (worker.about.context, parameters.max_new_tokens);
             prompts.push(fitted(&loaded.tokenizer, self.prompt(i), context, new)?);
             sampling.push(Sampling {
-                temperature: self.parameters.temperature,
-                top_p: self.parameters.top_p,
-                max_tokens: self.parameters.max_new_tokens,
-                seed: stream(self.parameters.seed, worker.index, i),
+                temperature: parameters.temperature,
+                top_p: parameters.top_p,
+                max_tokens: new,
+                seed: stream(parameters.seed, worker.index, i),
             });
         }
         let stage = format!("{} writes its own responses", worker.about.label);
-        let tokenizer = &loaded.tokenizer;
-        let written = self.pass(&stage, |tell| {
-            loaded.model.generate(&prompts, &sampling, &|t| tokenizer.is_end(t), tell)
-        })?;
-        worker.own = vec![String::new(); self.samples.len()];
-        worker.asked.clone_from(&answered);
+        let written = self.continuations(loaded, &stage, &prompts, &sampling)?;
+        results.own = vec![String::new(); samples];
+        results.asked.clone_from(&answered);
         for (i, tokens) in answered.into_iter().zip(&written) {
-            worker.own[i] = loaded.tokenizer.continuation(tokens)?;
+            results.own[i] = loaded.tokenizer.continuation(tokens)?;
         }
         Ok(())
     }
 
     fn score_suspect(
         &mut self,
-        worker: &mut Worker,
-        loaded: &Loaded,
+        results: &mut Results,
+        loaded: &mut Loaded<'_>,
         problems: &mut Vec<Error>,
     ) -> Result<()> {
-        let responses: Vec<&str> = self.samples.iter().map(|s| s.response.as_str()).collect();
-        let stage = format!("{} scores the suspect", worker.about.label);
+        let responses: Vec<&str> = self.task.samples.iter().map(|s| s.response.as_str()).collect();
+        let about = &loaded.worker.about;
+        let stage = format!("{} scores the suspect", about.label);
         let (scores, long) = self.score(loaded, &stage, &responses)?;
         if long > 0 {
-            let context = loaded.model.config().context;
+            let context = about.context;
             problems.push(
                 Error::new(
                     ErrorKind::Context,
@@ -252,39 +317,40 @@ impl<'a> Desk<'a> {
                         "{long} samples are longer than this model's context of {context} tokens"
                     ),
                 )
-                .in_file(&worker.about.label)
+                .in_file(&about.label)
                 .hint("those samples do not count for any candidate; shorten them to use them"),
             );
         }
-        worker.suspect = scores;
+        results.suspect = scores;
         Ok(())
     }
 
     fn score_own(
         &mut self,
-        worker: &mut Worker,
-        loaded: &Loaded,
-        writer: usize,
-        label: &str,
+        results: &mut Results,
+        loaded: &mut Loaded<'_>,
+        writer: &Worker,
         own: &[String],
     ) -> Result<()> {
         let responses: Vec<&str> = own.iter().map(String::as_str).collect();
-        let stage = format!("{} scores the responses of {label}", worker.about.label);
-        worker.others[writer] = self.score(loaded, &stage, &responses)?.0;
+        let stage =
+            format!("{} scores the responses of {}", loaded.worker.about.label, writer.about.label);
+        results.others[writer.index] = self.score(loaded, &stage, &responses)?.0;
         Ok(())
     }
 
-    /// Scores one response per sample; empty and over-long ones are `None`,
-    /// the second number counts the over-long.
+    /// Scores one response per sample; empty and over-long ones and those of
+    /// other shares are `None`, the second number counts the over-long.
     fn score(
         &mut self,
-        loaded: &Loaded,
+        loaded: &mut Loaded<'_>,
         stage: &str,
         responses: &[&str],
     ) -> Result<(Vec<Option<ResponseScore>>, usize)> {
+        let context = loaded.worker.about.context;
         let (mut pairs, mut long) = (vec![], 0);
         for (i, response) in responses.iter().enumerate() {
-            if response.is_empty() {
+            if response.is_empty() || !self.task.share.has(i) {
                 continue;
             }
             let variants: Vec<(usize, Pair)> = loaded
@@ -293,7 +359,7 @@ impl<'a> Desk<'a> {
                 .into_iter()
                 .map(|p| (i, p))
                 .collect();
-            if variants.iter().any(|(_, p)| p.tokens.len() > loaded.model.config().context) {
+            if variants.iter().any(|(_, p)| p.tokens.len() > context) {
                 long += 1;
                 continue;
             }
@@ -301,7 +367,7 @@ impl<'a> Desk<'a> {
         }
         let sequences: Vec<(&[u32], usize)> =
             pairs.iter().map(|(_, p)| (&p.tokens[..], p.start)).collect();
-        let scored = self.pass(stage, |tell| loaded.model.score(&sequences, tell))?;
+        let scored = self.scores(loaded, stage, &sequences)?;
         let mut scores: Vec<Option<ResponseScore>> = vec![None; responses.len()];
         for ((i, pair), tokens) in pairs.into_iter().zip(scored) {
             let score = ResponseScore { bytes: responses[i].len(), tokens, spans: pair.spans };
@@ -313,6 +379,65 @@ impl<'a> Desk<'a> {
             }
         }
         Ok((scores, long))
+    }
+
+    /// [`Model::score`] of what the memo does not hold.
+    fn scores(
+        &mut self,
+        loaded: &mut Loaded<'_>,
+        stage: &str,
+        sequences: &[(&[u32], usize)],
+    ) -> Result<Vec<Vec<TokenScore>>> {
+        let key = |i: usize| loaded.id.map(|id| id.scores(sequences[i].0, sequences[i].1));
+        let keys: Vec<_> = (0..sequences.len()).map(key).collect();
+        let held = |i: &usize| keys[*i].as_ref().and_then(|k| self.memo.scores(k));
+        let mut scores: Vec<Option<Vec<TokenScore>>> =
+            (0..sequences.len()).map(|i| held(&i).map(<[_]>::to_vec)).collect();
+        let missing: Vec<usize> = (0..sequences.len()).filter(|i| scores[*i].is_none()).collect();
+        let wanted: Vec<_> = missing.iter().map(|i| sequences[*i]).collect();
+        let model = if wanted.is_empty() { None } else { Some(self.model(loaded)?) };
+        let fresh =
+            self.pass(stage, |tell| model.map_or(Ok(vec![]), |m| m.score(&wanted, tell)))?;
+        for (i, fresh) in missing.into_iter().zip(fresh) {
+            if let Some(key) = keys[i] {
+                self.memo.keep_scores(key, fresh.clone());
+            }
+            scores[i] = Some(fresh);
+        }
+        Ok(scores.into_iter().flatten().collect())
+    }
+
+    /// [`Model::generate`] of what the memo does not hold.
+    fn continuations(
+        &mut self,
+        loaded: &mut Loaded<'_>,
+        stage: &str,
+        prompts: &[Vec<u32>],
+        sampling: &[Sampling],
+    ) -> Result<Vec<Vec<u32>>> {
+        let key = |i: usize| loaded.id.map(|id| id.continuation(&prompts[i], &sampling[i]));
+        let keys: Vec<_> = (0..prompts.len()).map(key).collect();
+        let held = |i: &usize| keys[*i].as_ref().and_then(|k| self.memo.tokens(k));
+        let mut written: Vec<Option<Vec<u32>>> =
+            (0..prompts.len()).map(|i| held(&i).map(<[_]>::to_vec)).collect();
+        let missing: Vec<usize> = (0..prompts.len()).filter(|i| written[*i].is_none()).collect();
+        let asked: Vec<Vec<u32>> = missing.iter().map(|i| prompts[*i].clone()).collect();
+        let settings: Vec<Sampling> = missing.iter().map(|i| sampling[*i].clone()).collect();
+        if !asked.is_empty() {
+            self.model(loaded)?;
+        }
+        let (tokenizer, model) = (&loaded.tokenizer, loaded.model.as_ref());
+        let fresh = self.pass(stage, |tell| match model {
+            Some(model) => model.generate(&asked, &settings, &|t| tokenizer.is_end(t), tell),
+            None => Ok(vec![]),
+        })?;
+        for (i, fresh) in missing.into_iter().zip(fresh) {
+            if let Some(key) = keys[i] {
+                self.memo.keep_tokens(key, fresh.clone());
+            }
+            written[i] = Some(fresh);
+        }
+        Ok(written.into_iter().flatten().collect())
     }
 }
 

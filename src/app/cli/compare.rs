@@ -6,7 +6,8 @@ use super::progress::Bar;
 use super::{cannot_write, print, say};
 use crate::error::{Error, ErrorKind, Result};
 use crate::formats::CandidateFiles;
-use crate::job::{Job, Parameters};
+use crate::job::memo::Memo;
+use crate::job::{Job, Parameters, Share};
 use crate::report::{Answer, Report, chart, csv, html, json, text};
 use clap::Args;
 use std::io::IsTerminal;
@@ -84,7 +85,8 @@ pub fn compare(args: &Compare) -> Result<u8> {
     let Output { seed, queries, .. } = args.output;
     let parameters = Parameters { seed, queries, ..Parameters::default() };
     parameters.check()?;
-    finish(&Job { candidates, weights, problems, parameters, ..Job::default() }, &args.output)
+    let job = Job { candidates, weights, problems, parameters, ..Job::default() };
+    finish(&job, &mut Memo::default(), &args.output)
 }
 
 /// The suspects' weights under `paths`.
@@ -92,14 +94,59 @@ pub fn weights(paths: &[PathBuf], problems: &mut Vec<Error>) -> Vec<CandidateFil
     open(paths, true, problems).0
 }
 
+/// Bytes of models that may be in memory at a time, over all threads.
+const MEMORY: u64 = 4 << 30;
+
+/// Cores of this machine.
+pub fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Computes for `job`, in so many `threads`, what a run needs of its candidates,
+/// into `memo`. A job cannot leave its thread, so the others `open` their own;
+/// what fails here is left to the run, which says why.
+pub fn share(
+    threads: usize,
+    job: &Job,
+    open: &(dyn Fn() -> Result<Job> + Sync),
+    memo: &mut Memo,
+    output: &Output,
+) {
+    let sizes = job.candidates.iter().map(|c| c.files.iter().map(|f| f.len()).sum::<u64>());
+    let fit = usize::try_from(MEMORY / sizes.max().unwrap_or(0).max(1)).unwrap_or(threads);
+    let threads = threads.min(fit);
+    if threads < 2 || job.candidates.is_empty() {
+        return;
+    }
+    let mut bar = Bar::new(!output.quiet && std::io::stderr().is_terminal());
+    std::thread::scope(|scope| {
+        let part = |part| Share { part, of: threads };
+        let others: Vec<_> = (1..threads)
+            .map(|i| {
+                scope.spawn(move || {
+                    let mut memo = Memo::default();
+                    let done = open()
+                        .and_then(|job| crate::job::share(&job, part(i), &mut memo, &mut |_| {}));
+                    done.map(|()| memo.write()).unwrap_or_default()
+                })
+            })
+            .collect();
+        let _ = crate::job::share(job, part(0), memo, &mut |p| bar.show(p));
+        for other in others {
+            let _ = memo.read(&other.join().unwrap_or_default());
+        }
+    });
+    bar.clear();
+}
+
 /// Runs `job` and writes its results; the exit code says what they came to.
 ///
 /// # Errors
 /// Where there is no result, or it cannot be written.
-pub fn finish(job: &Job, output: &Output) -> Result<u8> {
+pub fn finish(job: &Job, memo: &mut Memo, output: &Output) -> Result<u8> {
     let known = job.problems.len();
     let mut bar = Bar::new(!output.quiet && std::io::stderr().is_terminal());
-    let reports = crate::job::run(job, &mut |p| bar.show(p));
+    let reports = crate::job::run_with(job, memo, &mut |p| bar.show(p));
     bar.clear();
     let reports = reports?;
     let mut said: Vec<&Error> = vec![];

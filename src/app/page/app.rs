@@ -1,6 +1,7 @@
 //! What the page knows, and what each action does to it.
 
 mod choices;
+mod crew;
 mod demo;
 mod run;
 
@@ -16,6 +17,7 @@ use crate::app::eta::Eta;
 use crate::app::protocol::{Inputs, Inspected, PASTED, Reply, Request, Role};
 use crate::error::{Error, ErrorKind, Result};
 use crate::report::Report;
+use crew::Crew;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::rc::Rc;
@@ -30,6 +32,8 @@ pub struct App(Rc<RefCell<State>>);
 struct State {
     /// `None` after the worker broke: the next question starts another.
     link: Option<Link>,
+    /// The workers of a run in parts.
+    crew: Option<Crew>,
     files: Vec<Given>,
     /// Problems met while files were taken.
     taking: Vec<Error>,
@@ -206,11 +210,14 @@ impl App {
         match reply {
             Ok(Reply::Ready) => {}
             Ok(Reply::Inspected(seen)) => self.inspected(seen),
+            Ok(Reply::Progress(progress)) if self.in_parts() => self.part_progress(0, &progress),
             Ok(Reply::Progress(progress)) => self.progress(&progress),
+            Ok(Reply::Shared { results }) => self.part_done(0, &results),
             Ok(Reply::Done { reports }) => self.done(reports),
             Ok(Reply::Prompts { text, count }) => self.prompts_chosen(&text, count),
-            Ok(Reply::Failed { error }) => self.fail(&error),
+            Ok(Reply::Failed { error }) => self.failed(&error),
             Err(error) => {
+                self.dismiss();
                 // A worker that broke once is not asked again.
                 let broken = self.0.borrow_mut().link.take();
                 // Its closures are at work right now: they end a moment later.

@@ -4,7 +4,7 @@ use super::dom::{document, thrown};
 use crate::app::protocol::{Reply, Request};
 use crate::error::{Error, ErrorKind, Result};
 use gloo::timers::callback::Timeout;
-use js_sys::{Array, Object, Reflect};
+use js_sys::{Array, Object, Reflect, Uint8Array};
 use std::cell::RefCell;
 use std::rc::Rc;
 use wasm_bindgen::prelude::*;
@@ -51,6 +51,12 @@ impl Link {
                             }
                         }
                     }
+                    Ok(Reply::Shared { .. }) => {
+                        let bytes = Reflect::get(&event.data(), &"bytes".into());
+                        let bytes = bytes.and_then(JsValue::dyn_into::<Uint8Array>);
+                        let results = bytes.map(|b| b.to_vec()).unwrap_or_default();
+                        ear(Ok(Reply::Shared { results }));
+                    }
                     Ok(reply) => ear(Ok(reply)),
                     Err(e) => ear(Err(Error::new(
                         ErrorKind::Internal,
@@ -88,6 +94,18 @@ impl Link {
     /// # Errors
     /// [`ErrorKind::Internal`] where the browser does not take the message.
     pub fn ask(&self, request: &Request, files: &[Blob]) -> Result<()> {
+        self.send(request, files, &[])
+    }
+
+    /// Hands the worker what another computed.
+    ///
+    /// # Errors
+    /// As [`Link::ask`].
+    pub fn keep(&self, results: &[u8]) -> Result<()> {
+        self.send(&Request::Keep, &[], results)
+    }
+
+    fn send(&self, request: &Request, files: &[Blob], bytes: &[u8]) -> Result<()> {
         let json = serde_json::to_string(request).map_err(|e| {
             Error::new(ErrorKind::Internal, format!("the request cannot be written: {e}"))
         })?;
@@ -96,6 +114,7 @@ impl Link {
         Reflect::set(&message, &"json".into(), &json.into()).map_err(fail)?;
         let files: Array = files.iter().collect();
         Reflect::set(&message, &"files".into(), &files).map_err(fail)?;
+        Reflect::set(&message, &"bytes".into(), &Uint8Array::from(bytes)).map_err(fail)?;
         match self.waiting.borrow_mut().as_mut() {
             Some(waiting) => waiting.push(message),
             None => self.worker.post_message(&message).map_err(fail)?,

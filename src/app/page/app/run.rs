@@ -22,7 +22,11 @@ impl App {
         let asked = parameters().and_then(|parameters| {
             parameters.check()?;
             let (inputs, blobs) = self.inputs()?;
-            self.ask(&Request::Run { inputs, parameters }, &blobs)
+            let workers = self.0.borrow().seen.workers(Self::cores());
+            match workers {
+                1 => self.ask(&Request::Run { inputs, parameters }, &blobs),
+                n => self.share(n, inputs, parameters, blobs),
+            }
         });
         if let Err(e) = asked {
             self.fail(&e);
@@ -54,6 +58,7 @@ impl App {
             state.link = None;
             state.phase = Phase::Idle;
         }
+        self.dismiss();
         // Started now, so that the next run need not wait for it.
         let started = self.link().and_then(|()| self.refresh());
         dom::say("status", "Cancelled. The files stay loaded.");
