@@ -4,6 +4,7 @@
 //! this builds in seconds wherever cargo is.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command for people and logs")]
 
+mod bench;
 mod checks;
 mod process;
 mod serve;
@@ -19,6 +20,7 @@ cargo xtask COMMAND
   run [--port N] [--no-open]  build the page, serve it on this machine, open it
   test [STEP...]              run all checks and tests, or only the steps named
   build                       build the page into dist/
+  bench [MODEL] [ROUNDS] [SIZES]  measure the engine beside others, in Chromium
   setup                       install the pinned tools into target/tools
 
 Missing tools are installed first, by every command.";
@@ -34,6 +36,7 @@ fn main() -> ExitCode {
         ["run", rest @ ..] => run(&root, rest),
         ["test", rest @ ..] => return checks::test(&root, rest),
         ["build"] => build(&root),
+        ["bench", rest @ ..] => bench::bench(&root, rest),
         ["setup"] => tools::for_tests(&root).map(drop),
         [] | ["help" | "--help" | "-h"] => {
             println!("{HELP}");

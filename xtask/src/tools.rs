@@ -75,6 +75,13 @@ pub fn for_tests(root: &Path) -> Result<Tools> {
     Ok(tools)
 }
 
+/// What measuring the engine beside others takes.
+pub fn for_bench(root: &Path) -> Result<Tools> {
+    let tools = for_tests(root)?;
+    packages(&root.join("xtask/bench"), &root.join("xtask/bench"))?;
+    Ok(tools)
+}
+
 /// Makes sure of the wasm target, which rustup reads from rust-toolchain.toml.
 pub fn wasm_target(root: &Path) -> Result<()> {
     let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
@@ -246,7 +253,7 @@ mod tests {
 
     #[test]
     fn lock_files_name_no_registry() {
-        for folder in ["xtask", "tests/browser"] {
+        for folder in ["xtask", "xtask/bench", "tests/browser"] {
             let lock = crate::root().join(folder).join("package-lock.json");
             let lock = fs::read_to_string(&lock).unwrap_or_else(|e| panic!("{folder}: {e}"));
             assert!(!lock.contains("resolved"), "{folder}: set omit-lockfile-registry-resolved");

@@ -1,0 +1,137 @@
+// basetrace's engine and wllama in one page, taking turns.
+import { Wllama as Wllama2 } from "./node_modules/wllama-2/esm/index.js";
+import { Wllama as Wllama3 } from "./node_modules/wllama-3/esm/index.js";
+
+const FOLDER = "/xtask/bench/node_modules";
+
+class Basetrace {
+  constructor() {
+    this.worker = new Worker("/xtask/bench/worker.js", { type: "module" });
+  }
+  ask(message) {
+    return new Promise((done, fail) => {
+      this.worker.onmessage = ({ data }) => (data.error ? fail(new Error(data.error)) : done(data));
+      this.worker.onerror = (e) => fail(new Error(e.message));
+      this.worker.postMessage(message);
+    });
+  }
+}
+
+async function wllama2(blob, threads) {
+  const w = new Wllama2({
+    "single-thread/wllama.wasm": `${FOLDER}/wllama-2/esm/single-thread/wllama.wasm`,
+    "multi-thread/wllama.wasm": `${FOLDER}/wllama-2/esm/multi-thread/wllama.wasm`,
+  }, { suppressNativeLog: true });
+  await w.loadModel([blob], { n_ctx: 1280, n_batch: 512, n_threads: threads });
+  return w;
+}
+
+async function wllama3(blob, threads) {
+  const w = new Wllama3({ default: `${FOLDER}/wllama-3/esm/wasm/wllama.wasm` }, { suppressNativeLog: true });
+  await w.loadModel([blob], { n_ctx: 1280, n_batch: 512, n_threads: threads, n_gpu_layers: 0 });
+  return w;
+}
+
+const timed = async (work) => {
+  const start = performance.now();
+  const result = await work();
+  return { ms: performance.now() - start, result };
+};
+
+/// All engines loaded with the model at `url`; `text` gives the tokens.
+window.prepare = async (url, text, threads) => {
+  const bytes = await (await fetch(url)).arrayBuffer();
+  const blob = new Blob([bytes]);
+  const ours = [];
+  for (let i = 0; i < threads; i++) {
+    const b = new Basetrace();
+    await b.ask({ what: "load", bytes });
+    ours.push(b);
+  }
+  const two = await wllama2(blob, threads);
+  const three = await wllama3(blob, threads);
+  const tokens = await two.tokenize(text);
+  window.engines = { ours, two, three, tokens };
+  return { tokens: tokens.length, isolated: crossOriginIsolated, threads: two.getNumThreads?.() };
+};
+
+/// The same work on every one of our workers at once; tokens per second of all.
+const together = async (message, tokens) => {
+  const { ours } = window.engines;
+  const { ms } = await timed(() => Promise.all(ours.map((b) => b.ask(message))));
+  return ours.length * tokens / ms * 1000;
+};
+
+const prompt3 = async (n) => {
+  const { two, tokens } = window.engines;
+  return new TextDecoder().decode(await two.detokenize(tokens.slice(0, n)));
+};
+
+/// One round: tokens per second of each engine, by task.
+window.round = async (sizes, decode, batch) => {
+  const { ours, two, three, tokens } = window.engines;
+  const out = {};
+  const put = (task, engine, rate) => { (out[task] ??= {})[engine] = rate; };
+  for (const n of sizes) {
+    const part = tokens.slice(0, n);
+    put(`score ${n}`, "basetrace", await together({ what: "score", tokens: part }, n));
+    put(`prefill ${n}`, "basetrace", await together({ what: "read", tokens: part }, n));
+    await two.kvClear();
+    const at2 = await timed(() => two.decode(part, {}));
+    put(`prefill ${n}`, "wllama 2.4.0", n / at2.ms * 1000);
+    const at3 = await three.createCompletion({ prompt: await prompt3(n), max_tokens: 1, temperature: 0, cache_prompt: false });
+    put(`prefill ${n}`, "wllama 3.13.0", at3.timings.prompt_per_second);
+  }
+  const start = tokens.slice(0, 16);
+  // What reading the prompt takes is taken off: one token is decoded and thrown away.
+  const one = await ours[0].ask({ what: "decode", prompts: start, batch: 1, n: 1 });
+  const all = await ours[0].ask({ what: "decode", prompts: start, batch: 1, n: decode + 1 });
+  put(`decode ${decode}`, "basetrace", decode / (all.ms - one.ms) * 1000);
+  const prompts = Array.from({ length: batch }, (_, i) => tokens.slice(i, i + 16)).flat();
+  const first = await ours[0].ask({ what: "decode", prompts, batch, n: 1 });
+  const rest = await ours[0].ask({ what: "decode", prompts, batch, n: decode + 1 });
+  put(`decode ${batch} × ${decode}`, "basetrace", batch * decode / (rest.ms - first.ms) * 1000);
+  await two.kvClear();
+  await two.samplingInit({ temp: 0 });
+  await two.decode(start, {});
+  const steps2 = await timed(async () => {
+    for (let i = 0; i < decode; i++) {
+      const { token } = await two.samplingSample();
+      await two.samplingAccept([token]);
+      await two.decode([token], {});
+    }
+  });
+  put(`decode ${decode}`, "wllama 2.4.0", decode / steps2.ms * 1000);
+  const at3 = await three.createCompletion({ prompt: await prompt3(16), max_tokens: decode, temperature: 0, cache_prompt: false, ignore_eos: true });
+  put(`decode ${decode}`, "wllama 3.13.0", at3.timings.predicted_per_second);
+  const peaks = await ours[0].ask({ what: "peaks", rounds: 4_000_000 });
+  put("peak", "whole numbers, 10⁹ products/s", peaks.result.whole);
+  put("peak", "floats, 10⁹ products/s", peaks.result.float);
+  return out;
+};
+
+/// Mean difference of log-probabilities between us and wllama, in bits per token:
+/// of given tokens with 2.4.0, of what it wrote itself with 3.13.0.
+window.agree = async (n) => {
+  const { ours, two, three, tokens } = window.engines;
+  const given = tokens.slice(0, n);
+  const scores = (await ours[0].ask({ what: "score", tokens: given })).result;
+  await two.kvClear();
+  await two.samplingInit({ temp: 1 });
+  let sum = 0;
+  for (let i = 0; i + 1 < n; i++) {
+    await two.decode([given[i]], {});
+    const all = await two.getLogits(-1);
+    const p = all.find((l) => l.token === given[i + 1])?.p ?? 0;
+    sum += scores[i] - Math.log(p);
+  }
+  const prompt = await prompt3(n);
+  const answer = await three.createCompletion({ prompt, max_tokens: n, temperature: 0, logprobs: 1, cache_prompt: false, ignore_eos: true });
+  const content = answer.choices[0].logprobs?.content ?? [];
+  const own = await two.tokenize(prompt);
+  const written = content.map((t) => t.id);
+  const again = (await ours[0].ask({ what: "score", tokens: [...own, ...written] })).result.slice(own.length - 1);
+  const theirs = content.map((t) => t.logprob);
+  const gap = theirs.length ? again.reduce((s, v, i) => s + v - theirs[i], 0) / theirs.length : NaN;
+  return { given: sum / (n - 1) / Math.LN2, written: gap / Math.LN2, compared: theirs.length };
+};

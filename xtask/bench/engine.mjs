@@ -1,0 +1,70 @@
+// basetrace's engine beside wllama: `cargo xtask bench [MODEL] [ROUNDS] [TOKENS,…]`.
+//
+// All engines live in one page and take turns, so that the load of a shared
+// machine falls on each alike; medians and ratios are printed as a table.
+
+import { existsSync, readFileSync } from "node:fs";
+import { join, relative } from "node:path";
+import { launch, ROOT, serve } from "../../tests/browser/support.mjs";
+
+const [model = join(ROOT, "target/models/smollm2-135m-instruct.Q4_1.gguf"), rounds = "7", sizes = "256,1024"] = process.argv.slice(2);
+const inside = relative(ROOT, model);
+if (!existsSync(model) || inside.startsWith("..")) {
+  console.error(`error: ${model} is not a model below ${ROOT}: run \`cargo xtask test models\` first, or name one`);
+  process.exit(1);
+}
+const SIZES = sizes.split(",").map(Number);
+const DECODE = 64;
+const BATCH = 16;
+/// Bits per token that two engines may differ by before a comparison is void.
+const AGREE = 0.02;
+
+const text = readFileSync(join(ROOT, "DESIGN.md"), "utf8").replace(/[^\x20-\x7e]+/g, " ");
+const isolated = {
+  "Cross-Origin-Opener-Policy": "same-origin",
+  "Cross-Origin-Embedder-Policy": "require-corp",
+};
+const site = await serve(ROOT, { headers: isolated });
+const { browser } = await launch();
+const median = (values) => {
+  const sorted = values.filter(Number.isFinite).sort((a, b) => a - b);
+  return sorted.length ? sorted[Math.floor(sorted.length / 2)] : NaN;
+};
+const bad = [];
+
+for (const threads of [1, 2]) {
+  const page = await browser.newPage();
+  page.on("pageerror", (e) => console.error(`page: ${e}`));
+  page.setDefaultTimeout(0);
+  await page.goto(`${site.origin}/xtask/bench/bench.html`);
+  await page.waitForFunction(() => window.prepare !== undefined);
+  await page.evaluate(([url, text, threads]) => window.prepare(url, text, threads), [`/${inside}`, text.slice(0, 8000), threads]);
+  if (threads === 1) {
+    const gap = await page.evaluate((n) => window.agree(n), 128);
+    console.log(`log-probabilities, bits per token: ${gap.given.toFixed(4)} from wllama 2.4.0; ${gap.written.toFixed(4)} from 3.13.0 over ${gap.compared} tokens`);
+    // Not a number is no agreement either.
+    if (!(Math.abs(gap.given) <= AGREE)) bad.push("2.4.0 and basetrace do not agree");
+  }
+  const seen = {};
+  for (let i = 0; i < Number(rounds); i++) {
+    const round = await page.evaluate(([s, d, b]) => window.round(s, d, b), [SIZES, DECODE, BATCH]);
+    for (const [task, rates] of Object.entries(round)) {
+      for (const [engine, rate] of Object.entries(rates)) ((seen[task] ??= {})[engine] ??= []).push(rate);
+    }
+  }
+  console.log(`\n${threads} ${threads > 1 ? "threads, workers of ours" : "thread"}; medians of ${rounds} rounds, tokens/s (ratio of basetrace to it)`);
+  for (const [task, engines] of Object.entries(seen)) {
+    const ours = engines.basetrace && median(engines.basetrace);
+    const cells = Object.entries(engines).map(([engine, rates]) => {
+      const rate = median(rates);
+      const ratio = ours && engine !== "basetrace" ? ` (${(ours / rate).toFixed(1)}×)` : "";
+      return `${engine} ${rate.toFixed(1)}${ratio}`;
+    });
+    console.log(`  ${task}: ${cells.join(", ")}`);
+  }
+  await page.close();
+}
+await browser.close();
+await site.stop();
+for (const b of bad) console.error(`void: ${b} to ${AGREE} bits per token`);
+process.exit(bad.length ? 1 : 0);
