@@ -283,8 +283,6 @@ impl Common<'_> {
     ) -> Report {
         let Descent { lineage, tree } = descent;
         let job = self.job;
-        let mut limits = verdict::limits(!lineage.is_empty(), !suspect.scored.is_empty());
-        limits.extend(self.asked.iter().filter(|_| !lineage.is_empty()).cloned());
         let mut problems = self.problems.clone();
         let candidates: Vec<Candidate> = self.members.iter().map(|m| m.about.clone()).collect();
         let labels: Vec<String> = candidates.iter().map(|c| c.label.clone()).collect();
@@ -335,7 +333,8 @@ impl Common<'_> {
             tree,
             notes: self.notes.clone(),
             problems,
-            limits,
+            asked: self.asked.clone().filter(|_| !lineage.is_empty()),
+            limits: verdict::limits(!lineage.is_empty(), !samples.is_empty()),
             lineage,
         }
     }

@@ -76,7 +76,7 @@ fn kind(
         return (
             Relation::SharedInitialisation,
             format!(
-                "The embeddings of its tokens are the candidate's, changed by {}, and no matrix of its layers is: both took them over from one model, or its layers were exchanged or trained anew. Derivation is not proven. {DIRECTION}",
+                "The embeddings of its tokens are the candidate's, changed by {}, and no matrix of its layers is: both took them over from one model, or its layers were exchanged or trained anew. {DIRECTION}",
                 percent(mean(|c| c.relative))
             ),
         );
