@@ -242,6 +242,40 @@ fn models_answer_prompts_in_the_form_that_is_ranked() {
     }
 }
 
+/// The demo's model of this name.
+fn demo(name: &str) -> String {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("www/demo");
+    folder.join(name).to_str().unwrap().to_owned()
+}
+
+#[test]
+fn weights_are_compared_and_models_asked_as_much_as_is_said() {
+    let [larch, birch] = ["larch.gguf", "birch.gguf"].map(demo);
+    let compare = |queries: &[&str]| {
+        let args = [&["compare", &larch, "-c", &larch, &birch, "--json"][..], queries].concat();
+        let (code, out, err) = run(&args);
+        assert_eq!(code, 0, "{err}");
+        let report = basetrace::report::json::read(&out).unwrap();
+        let asked = |t: &&basetrace::evidence::lineage::Test| t.method == "next-token-agreement";
+        let about = report.lineage[0].tests.iter().find(asked).map(|t| t.about.clone());
+        (report, about.unwrap_or_default())
+    };
+    // Small models are asked everything, though weights decide.
+    let (report, about) = compare(&[]);
+    assert_eq!((report.verdict.candidate, report.parameters.queries), (Some(0), None));
+    assert!(about.starts_with("share of 100 prompts"), "{about}");
+    assert!(report.tree.is_some());
+    let (report, about) = compare(&["--queries", "9"]);
+    assert_eq!(report.parameters.queries, Some(9));
+    assert!(about.starts_with("share of 9 prompts"), "{about}");
+    let (report, about) = compare(&["--queries", "0"]);
+    assert_eq!((report.verdict.candidate, about.as_str()), (Some(0), ""));
+    assert!(report.tree.is_none());
+    let (code, _, err) = run(&["compare", &larch, "-c", &birch, "--queries", "10001"]);
+    assert_eq!(code, 2);
+    assert!(err.contains("the number of queries is 10001"), "{err}");
+}
+
 #[test]
 #[cfg(unix)]
 fn a_closed_pipe_is_no_error() {

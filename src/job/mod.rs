@@ -1,6 +1,8 @@
 //! One run: candidates and samples in, a [`Report`] out.
 
 pub mod answer;
+mod asking;
+mod descent;
 mod digests;
 mod members;
 pub mod memo;
@@ -11,19 +13,18 @@ pub mod roles;
 mod suspects;
 mod texts;
 
-use crate::anatomy::Anatomy;
 use crate::encoder::is_encoder;
 use crate::error::{Error, ErrorKind, Result};
-use crate::evidence::lineage::{self, Lineage, Tree};
-use crate::evidence::query::Plan;
+use crate::evidence::lineage;
 use crate::evidence::text::finding;
-use crate::evidence::{Finding, METHODS, Observations, TextEvidence, matching, weights};
+use crate::evidence::{Finding, METHODS, Observations, TextEvidence, matching};
 use crate::formats::{Archive, CandidateFiles};
 use crate::report::{Candidate, Input, Matching, Report, SCHEMA, SampleResult};
 use crate::responses::Group;
 use crate::samples::{Note, Sample};
 use crate::source::SharedSource;
 use crate::verdict;
+use descent::Descent;
 use digests::Digests;
 use members::Member;
 use memo::Memo;
@@ -201,37 +202,7 @@ pub fn run_with(
     let texts =
         texts::compare(job, &observed, &samples, &written, &mut notes, &mut problems, progress);
     let mut texts = texts.into_iter();
-    let (places, anatomies): (Vec<usize>, Vec<Anatomy>) = opened.into_iter().unzip();
-    let plan = plan(job);
-    let ask =
-        |files: &CandidateFiles, problems: &mut Vec<Error>, progress: &mut dyn FnMut(&Progress)| {
-            queries::ask(files, &plan, problems, progress)
-        };
-    let mut said = vec![];
-    if job.parameters.queries > 0 {
-        for place in &places {
-            said.push(ask(&job.candidates[*place], &mut problems, progress));
-        }
-    }
-    let names: Vec<String> = anatomies.iter().map(|a| a.label.clone()).collect();
-    let mut lineages = vec![];
-    for suspect in &suspects {
-        let Some(files) = suspect.weights else {
-            lineages.push((vec![], None));
-            continue;
-        };
-        let mut found = descent(job, files, &anatomies, &mut problems, progress);
-        let mut tree = None;
-        if job.parameters.queries > 0 && !found.is_empty() {
-            let own = ask(files, &mut problems, progress);
-            queries::join(&mut found, &own, &said, &plan, &mut problems);
-            match queries::dendrogram(&names, &said, &suspect.label, &own) {
-                Ok(found) => tree = found,
-                Err(e) => problems.push(e),
-            }
-        }
-        lineages.push((placed(found, &places, &members), tree));
-    }
+    let (descents, asked) = descent::all(job, &suspects, opened, &members, &mut problems, progress);
     let mut inputs = vec![];
     let sources = job.sources.iter().map(|(role, s)| (role.as_str(), s));
     let models = members.iter().filter_map(|m| m.index);
@@ -244,65 +215,16 @@ pub fn run_with(
             Err(e) => problems.push(e),
         }
     }
-    let common = Common { job, observed, members, inputs, notes, problems };
+    let common = Common { job, observed, members, inputs, notes, problems, asked };
     let mut at = 0;
     let mut reports = vec![];
-    for (suspect, (lineage, tree)) in suspects.iter().zip(lineages) {
+    for (suspect, descent) in suspects.iter().zip(descents) {
         let texts = suspect.group.and_then(|_| texts.next()).unwrap_or_default();
-        reports.push(common.report(suspect, at, &texts, lineage, tree));
+        reports.push(common.report(suspect, at, &texts, descent));
         at += suspect.scored.len();
     }
     match_up(&mut reports);
     Ok(reports)
-}
-
-/// How much the models are asked.
-fn plan(job: &Job) -> Plan {
-    let models: Vec<&CandidateFiles> = job.candidates.iter().chain(&job.weights).collect();
-    Plan {
-        seed: job.parameters.seed,
-        prompts: job.parameters.queries,
-        // Two draws are the least that tell how often they are the same.
-        draws: job.parameters.queries.clamp(2, Plan::default().draws),
-        vocab: queries::least_vocabulary(&models),
-    }
-}
-
-/// What the weights say of a suspect's descent from each candidate opened.
-fn descent(
-    job: &Job,
-    files: &CandidateFiles,
-    candidates: &[Anatomy],
-    problems: &mut Vec<Error>,
-    progress: &mut dyn FnMut(&Progress),
-) -> Vec<Lineage> {
-    let suspect = match Anatomy::open(files) {
-        Ok(suspect) => suspect,
-        Err(e) => {
-            problems.push(e.in_file(&files.label));
-            return vec![];
-        }
-    };
-    let mut tell = |stage: &str, done: usize, total: usize| {
-        progress(&Progress {
-            stage: format!("Comparing weights with {stage}"),
-            done: done as u64,
-            total: total as u64,
-            unit: "steps".into(),
-        });
-    };
-    weights::compare(&suspect, candidates, job.parameters.seed, problems, &mut tell)
-}
-
-/// `found` with each candidate's place among all, from that among those opened.
-fn placed(mut found: Vec<Lineage>, places: &[usize], members: &[Member]) -> Vec<Lineage> {
-    found.retain_mut(|l| {
-        let index = places.get(l.candidate).copied();
-        let at = members.iter().position(|m| m.index.is_some() && m.index == index);
-        l.candidate = at.unwrap_or_default();
-        at.is_some()
-    });
-    found
 }
 
 /// At most `n` of `samples`, evenly spread and in order.
@@ -319,6 +241,8 @@ struct Common<'a> {
     inputs: Vec<Input>,
     notes: Vec<Note>,
     problems: Vec<Error>,
+    /// What the models were not asked, and why.
+    asked: Option<String>,
 }
 
 impl Common<'_> {
@@ -328,9 +252,9 @@ impl Common<'_> {
         suspect: &Suspect<'_>,
         at: usize,
         texts: &[TextEvidence],
-        lineage: Vec<Lineage>,
-        tree: Option<Tree>,
+        descent: Descent,
     ) -> Report {
+        let Descent { lineage, tree } = descent;
         let job = self.job;
         let mut problems = self.problems.clone();
         let candidates: Vec<Candidate> = self.members.iter().map(|m| m.about.clone()).collect();
@@ -382,6 +306,7 @@ impl Common<'_> {
             tree,
             notes: self.notes.clone(),
             problems,
+            asked: self.asked.clone().filter(|_| !lineage.is_empty()),
             limits: verdict::limits(!lineage.is_empty(), !samples.is_empty()),
             lineage,
         }

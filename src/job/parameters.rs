@@ -29,18 +29,11 @@ pub struct Parameters {
     /// How classifiers on an encoder are trained.
     pub training: Training,
     /// Prompts that models are asked for one next token beside a suspect whose
-    /// weights are at hand; 0 for no questions.
-    #[serde(skip_serializing_if = "is_default_queries")]
-    pub queries: usize,
+    /// weights are at hand; 0 for no questions, `None` for as many as the
+    /// comparison of weights leaves open and the size of the models allows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queries: Option<usize>,
 }
-
-/// Reports of text alone stay as they were.
-fn is_default_queries(n: &usize) -> bool {
-    *n == QUERIES
-}
-
-/// Prompts of the agreement test unless set.
-const QUERIES: usize = 100;
 
 impl Default for Parameters {
     fn default() -> Self {
@@ -55,7 +48,7 @@ impl Default for Parameters {
             knowledge: Knowledge::Universal,
             representation: Representation::Response,
             training: Training::default(),
-            queries: QUERIES,
+            queries: None,
         }
     }
 }
@@ -67,7 +60,7 @@ impl Parameters {
         within("the number of samples", self.max_samples, 1, 10_000)?;
         within("the number of own responses", self.own_responses, 1, 10_000)?;
         within("the number of new tokens", self.max_new_tokens, 1, 4096)?;
-        within("the number of queries", self.queries, 0, 10_000)?;
+        within("the number of queries", self.queries.unwrap_or(0), 0, 10_000)?;
         within("the number of bootstrap rounds", self.bootstrap, 100, 100_000)?;
         self.training.check()?;
         let temperature = self.temperature.is_finite() && (0.0..=4.0).contains(&self.temperature);

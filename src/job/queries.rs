@@ -23,15 +23,6 @@ fn runs(files: &CandidateFiles) -> bool {
     Archive::open(files).is_ok_and(|a| families::layout(&a).is_ok() && Tokenizer::open(&a).is_ok())
 }
 
-/// The smallest vocabulary among `models`, from which seed prints draw.
-pub fn least_vocabulary(models: &[&CandidateFiles]) -> usize {
-    let vocab = |f: &&CandidateFiles| {
-        let archive = Archive::open(f).ok()?;
-        families::layout(&archive).ok().map(|l| l.config.vocab)
-    };
-    models.iter().filter_map(vocab).min().unwrap_or(0)
-}
-
 /// Asks one model everything; what fails goes to `problems`.
 pub fn ask(
     files: &CandidateFiles,

@@ -180,6 +180,7 @@ fn verdict_rows<'a>(report: &'a Report, rows: &mut Vec<Row<'a>>) {
         rows.push(Row { table: "verdict", item: item.into(), value, text, ..Row::default() });
     };
     report.warnings().iter().for_each(|w| say("warning", (*w).to_owned(), None));
+    report.asked.iter().for_each(|a| say("asked", a.clone(), None));
     report.limits.iter().for_each(|l| say("limit", l.clone(), None));
     report.notes.iter().for_each(|n| say("note", n.text.clone(), Some(n.count as f64)));
     report.problems.iter().for_each(|p| say("problem", p.to_string(), None));

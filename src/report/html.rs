@@ -94,7 +94,7 @@ fn picture(drawing: Element, label: &str) -> Element {
 /// What the suspect is to each candidate, the nearest one's tests open to view.
 fn descent(report: &Report) -> Option<Element> {
     let table = lineage::descent(report)?;
-    let mut out = section("Descent").child(table);
+    let mut out = section("Descent").child(table).with(lineage::asked(report));
     for (i, l) in lineage::order(report).into_iter().enumerate() {
         let parts = of_candidate(report, l.candidate);
         if parts.is_empty() {

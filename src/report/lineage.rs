@@ -21,6 +21,11 @@ pub fn order(report: &Report) -> Vec<&Lineage> {
     all
 }
 
+/// What the models were not asked, and why.
+pub fn asked(report: &Report) -> Option<Element> {
+    report.asked.as_ref().map(|text| html("p").class("bt-about").foreign(plain(text)))
+}
+
 /// What is known of candidate `c`.
 pub fn of(report: &Report, c: usize) -> Option<&Lineage> {
     report.lineage.iter().find(|l| l.candidate == c)

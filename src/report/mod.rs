@@ -64,6 +64,9 @@ pub struct Report {
     /// Candidates and suspect by the distance of what they say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tree: Option<Tree>,
+    /// Beside weights: what the models were not asked, and why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<String>,
     /// What was set aside or repaired in the samples.
     pub notes: Vec<Note>,
     /// Inputs that could not be used; the others were.

@@ -55,6 +55,9 @@ fn descent(report: &Report, out: &mut String) {
     for l in order.iter().filter(|l| !l.why.is_empty()) {
         out.push_str(&format!("{}: {}\n", name(l.candidate), plain(&l.why)));
     }
+    if let Some(asked) = &report.asked {
+        out.push_str(&format!("{}\n", plain(asked)));
+    }
     let mut rows = vec![head(&["candidate", "test", "access", "null", "statistic", "p-value"])];
     for (l, t) in order.iter().flat_map(|l| l.tests.iter().map(move |t| (l, t))) {
         rows.push(vec![

@@ -165,6 +165,9 @@ for (const colorScheme of ["light", "dark"]) {
   }
 }
 
+/// What is said of the queries that the tests of one candidate rest on.
+const asked = ({ tests }) => tests.filter((t) => t.method === "next-token-agreement").map((t) => t.about).join();
+
 test("the suspect's weights name its base, without any text", { timeout: 10 * MINUTE }, async () => {
   const { context, page, faults } = await open(browser, site.url);
   await page.setInputFiles("#input-files", [base("larch"), base("birch"), tuned("larch-tuned.gguf")]);
@@ -187,6 +190,26 @@ test("the suspect's weights name its base, without any text", { timeout: 10 * MI
   assert.ok(await page.isVisible("#nulls svg"));
   const html = (await download(page, "#export-html")).bytes.toString();
   assert.match(html, /<h2>Descent<\/h2>/);
+  const narrow = await browser.newPage({ viewport: { width: 390, height: 844 } });
+  await narrow.setContent(html);
+  await narrow.$$eval("details", (all) => all.forEach((e) => { e.open = true; }));
+  const over = await narrow.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+  assert.ok(over <= 0, `the saved report is wider than a narrow window by ${over}`);
+  await narrow.close();
+  // Small models are asked everything, unless the user says how much.
+  assert.equal(report.parameters.queries, undefined);
+  assert.match(asked(of("larch")), /share of 100 prompts/);
+  for (const [queries, want] of [[0, /^$/], [7, /share of 7 prompts/]]) {
+    await set(page, "#queries", queries);
+    await run(page);
+    const report = JSON.parse((await download(page, "#export-json")).bytes);
+    assert.equal(report.parameters.queries, queries);
+    assert.match(asked(report.lineage[0]), want);
+    assert.equal(await page.isVisible("#tree-part"), queries > 0);
+  }
+  await set(page, "#queries", -1);
+  await page.click("#run");
+  await says(page, "#status", /number of queries/);
   assert.deepEqual(faults, []);
   assert.deepEqual(caught, []);
   await context.close();

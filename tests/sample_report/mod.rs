@@ -68,6 +68,7 @@ pub fn report(labels: &[&str], responses: &[(Option<&str>, &str)], answer: Answe
         matching: None,
         lineage: vec![],
         tree: None,
+        asked: None,
         parameters: Parameters::default(),
         inputs: vec![
             Input {
@@ -214,6 +215,7 @@ pub fn kin(layers: usize) -> Report {
         Answer::Attributed,
     );
     out.suspect = "larch-chat".into();
+    out.asked = Some("Weights <decide>, so that the models were not run.".into());
     let kinds = ["query", "key", "value", "output", "gate", "up", "down"];
     let map = |likeness: f64, step: f64| LayerMap {
         about: "Cosine of the two matrices, 0 for unrelated ones, 1 for the same".into(),

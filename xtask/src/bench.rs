@@ -6,9 +6,15 @@ use crate::tools::{self, WASM};
 use std::path::Path;
 
 /// Builds the engine as the page has it and lets it and others take turns;
-/// `arguments` are a model and the number of rounds.
+/// `arguments` are a model, the number of rounds and the lengths to read. With
+/// `job` alone, builds the page and measures whole runs.
 pub fn bench(root: &Path, arguments: &[&str]) -> Result<()> {
     let tools = tools::for_bench(root)?;
+    if arguments == ["job"] {
+        crate::build_page(root, &tools)?;
+        let mut node = tools.command(root, "node");
+        return run(node.arg("xtask/bench/job.mjs").env("CHROMIUM", &tools.chromium));
+    }
     let mut build = cargo(root);
     build.args(["build", "--locked", "--release", "--target", WASM, "--example", "speed"]);
     run(&mut build)?;

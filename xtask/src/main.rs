@@ -21,6 +21,7 @@ cargo xtask COMMAND
   test [STEP...]              run all checks and tests, or only the steps named
   build                       build the page into dist/
   bench [MODEL] [ROUNDS] [SIZES]  measure the engine beside others, in Chromium
+  bench job                   measure whole runs in the page
   setup                       install the pinned tools into target/tools
 
 Missing tools are installed first, by every command.";

@@ -46,9 +46,10 @@ pub struct Output {
     /// Seed of every random draw
     #[arg(long, value_name = "N", default_value_t = Parameters::default().seed)]
     pub seed: u64,
-    /// Prompts that models are asked for one next token beside a suspect's weights; 0 for none
-    #[arg(long, value_name = "N", default_value_t = Parameters::default().queries)]
-    pub queries: usize,
+    /// Prompts that models are asked for one next token beside a suspect's weights; 0 for none.
+    /// Unless set: 100 where weights do not compare or models are small, else none but a seed print
+    #[arg(long, value_name = "N")]
+    pub queries: Option<usize>,
     /// Show no progress
     #[arg(long, short)]
     quiet: bool,
@@ -70,6 +71,12 @@ impl Output {
 /// # Errors
 /// Where nothing can be compared, or a result cannot be written.
 pub fn compare(args: &Compare) -> Result<u8> {
+    let Output { seed, queries, .. } = args.output;
+    let parameters = Parameters { seed, queries, ..Parameters::default() };
+    if let Err(e) = parameters.check() {
+        say("error", &e);
+        return Ok(2);
+    }
     args.output.check()?;
     let mut problems = vec![];
     let (candidates, _) = open(&args.candidates, true, &mut problems);
@@ -82,9 +89,6 @@ pub fn compare(args: &Compare) -> Result<u8> {
             return Err(Error::new(ErrorKind::Missing, what).hint("see the problems above"));
         }
     }
-    let Output { seed, queries, .. } = args.output;
-    let parameters = Parameters { seed, queries, ..Parameters::default() };
-    parameters.check()?;
     let job = Job { candidates, weights, problems, parameters, ..Job::default() };
     finish(&job, &mut Memo::default(), &args.output)
 }

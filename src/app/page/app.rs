@@ -295,6 +295,7 @@ impl App {
             "demo-suspect",
             "seed",
             "max-samples",
+            "queries",
             "max-new-tokens",
             "knowledge",
             "save-prompts",

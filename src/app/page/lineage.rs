@@ -21,6 +21,7 @@ pub fn show(report: &Report) -> Result<()> {
     let order = lineage::order(report);
     dom::show("lineage-part", !order.is_empty());
     dom::fill("descent", lineage::descent(report))?;
+    dom::fill("asked", lineage::asked(report))?;
     let name = |c: usize| truncate(&plain(report.label(c)), 40);
     dom::fill("lineage-candidate", order.iter().map(|l| option(l.candidate, &name(l.candidate))))?;
     candidate(report)?;

@@ -62,11 +62,22 @@ fn kind(
     let mean = |of: fn(&Change) -> f64| {
         placed.iter().map(|c| of(c)).sum::<f64>() / placed.len().max(1) as f64
     };
+    let percent = |x: f64| format!("{:.2} %", 100.0 * x);
     if placed.is_empty() {
         return (
             Relation::SharedInitialisation,
             format!(
                 "No matrix of it is near the candidate's any more: a shared seed, or training far beyond the start. Derivation is not proven. {DIRECTION}"
+            ),
+        );
+    }
+    // A table of tokens outlives the layers that were made for it.
+    if forensics.layers.iter().flatten().flatten().all(|c| !c.in_place()) {
+        return (
+            Relation::SharedInitialisation,
+            format!(
+                "The embeddings of its tokens are the candidate's, changed by {}, and no matrix of its layers is: both took them over from one model, or its layers were exchanged or trained anew. {DIRECTION}",
+                percent(mean(|c| c.relative))
             ),
         );
     }
@@ -78,7 +89,6 @@ fn kind(
     } else {
         String::new()
     };
-    let percent = |x: f64| format!("{:.2} %", 100.0 * x);
     if placed.iter().all(|c| c.relative == 0.0) && placed.len() == all {
         return (Relation::Copy, "Every weight compared is the same.".into());
     }
@@ -151,4 +161,27 @@ fn kind(
             percent(change)
         ),
     )
+}
+
+#[cfg(test)]
+mod unit_tests {
+    use super::*;
+
+    #[test]
+    fn embeddings_alone_make_no_fine_tune() {
+        let with = |cosine: f64| Some(Change { cosine, relative: 0.4, ..Change::default() });
+        let of = |layers: Vec<Vec<Option<Change>>>| {
+            let forensics = Forensics { embedding: with(0.9), layers, ..Forensics::default() };
+            kind(0, &forensics, None, &[])
+        };
+        // As all-MiniLM-L6-v2 and paraphrase-MiniLM-L3 are.
+        for layers in [vec![], vec![vec![with(0.02), None]; 3]] {
+            let (relation, why) = of(layers);
+            assert_eq!(relation, Relation::SharedInitialisation);
+            assert!(why.starts_with("The embeddings of its tokens are the candidate's"), "{why}");
+        }
+        let (relation, why) = of(vec![vec![with(0.02)], vec![with(0.9)]]);
+        assert_eq!(relation, Relation::FineTune);
+        assert!(why.contains("2 of 3 matrices"), "{why}");
+    }
 }

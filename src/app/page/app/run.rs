@@ -146,12 +146,23 @@ pub(super) fn number<T: std::str::FromStr>(id: &str, name: &str) -> Result<T> {
     })
 }
 
+/// The number in a field that may be left empty.
+fn optional<T: std::str::FromStr>(id: &str, name: &str) -> Result<Option<T>> {
+    let field = dom::by_id::<HtmlInputElement>(id)?;
+    // What is no number reads as empty, too.
+    match field.value().trim().is_empty() && field.check_validity() {
+        true => Ok(None),
+        false => number(id, name).map(Some),
+    }
+}
+
 /// The settings as entered.
 fn parameters() -> Result<Parameters> {
     Ok(Parameters {
         seed: number("seed", "the seed")?,
         max_samples: number("max-samples", "the number of samples")?,
         max_new_tokens: number("max-new-tokens", "the number of new tokens")?,
+        queries: optional("queries", "the number of queries")?,
         knowledge: choice("knowledge", &Knowledge::ALL, Knowledge::name)?,
         representation: choice("representation", &Representation::ALL, Representation::name)?,
         training: Training {

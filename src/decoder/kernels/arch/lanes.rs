@@ -79,7 +79,12 @@ mod tests {
             w[1].store(&mut to[8..]);
             to
         };
-        let plain = |w: [Words; 2]| [w[0].0, w[1].0].concat();
+        let plain = |w: [Words; 2]| {
+            let mut to = [0_i16; 16];
+            w[0].store(&mut to[..8]);
+            w[1].store(&mut to[8..]);
+            to
+        };
         for (s, q) in [
             (slow, quick),
             (slow.and(15), quick.and(15)),

@@ -36,28 +36,28 @@ fn rows<const M: usize>(x: Rows<'_>, w: &Unpacked, sums: &mut [[f32; PANEL]; BLO
             for pair in 0..GROUP / 2 {
                 let low = v128_load(b.add(pair * 16).cast());
                 let high = v128_load(b.add(pair * 16 + 8).cast());
-                for i in 0..M {
+                for (i, whole) in whole.iter_mut().enumerate() {
                     let a = v128_load32_splat(a.add(2 * (pair * M + i)).cast());
-                    whole[i][0] = i32x4_add(whole[i][0], i32x4_dot_i16x8(a, low));
-                    whole[i][1] = i32x4_add(whole[i][1], i32x4_dot_i16x8(a, high));
+                    whole[0] = i32x4_add(whole[0], i32x4_dot_i16x8(a, low));
+                    whole[1] = i32x4_add(whole[1], i32x4_dot_i16x8(a, high));
                 }
             }
             let scale = w.scales.as_ptr().add(g * PANEL);
             let scale = [v128_load(scale.cast()), v128_load(scale.add(4).cast())];
-            for i in 0..M {
+            for (i, (total, whole)) in total.iter_mut().zip(&whole).enumerate() {
                 let a = v128_load32_splat(x.scales.as_ptr().add(g * M + i).cast());
-                for h in 0..2 {
-                    let whole = f32x4_convert_i32x4(whole[i][h]);
-                    total[i][h] = f32x4_add(total[i][h], f32x4_mul(whole, f32x4_mul(a, scale[h])));
+                for (h, total) in total.iter_mut().enumerate() {
+                    let whole = f32x4_convert_i32x4(whole[h]);
+                    *total = f32x4_add(*total, f32x4_mul(whole, f32x4_mul(a, scale[h])));
                 }
             }
             if minima {
                 let least = w.minima.as_ptr().add(g * PANEL);
                 let least = [v128_load(least.cast()), v128_load(least.add(4).cast())];
-                for i in 0..M {
+                for (i, total) in total.iter_mut().enumerate() {
                     let a = v128_load32_splat(x.sums.as_ptr().add(g * M + i).cast());
-                    for h in 0..2 {
-                        total[i][h] = f32x4_add(total[i][h], f32x4_mul(a, least[h]));
+                    for (h, total) in total.iter_mut().enumerate() {
+                        *total = f32x4_add(*total, f32x4_mul(a, least[h]));
                     }
                 }
             }
@@ -104,16 +104,16 @@ fn alone<const BYTES: usize>(
         unsafe {
             let whole = group(x.codes.as_ptr().add(g * GROUP), w.codes.as_ptr().add(g * BYTES));
             let a = f32x4_splat(*x.scales.as_ptr().add(g));
-            for h in 0..2 {
+            for (h, total) in total.iter_mut().enumerate() {
                 let scale = v128_load(w.scales.as_ptr().add(g * PANEL + 4 * h).cast());
                 let whole = f32x4_convert_i32x4(whole[h]);
-                total[h] = f32x4_add(total[h], f32x4_mul(whole, f32x4_mul(a, scale)));
+                *total = f32x4_add(*total, f32x4_mul(whole, f32x4_mul(a, scale)));
             }
             if minima {
                 let a = f32x4_splat(*x.sums.as_ptr().add(g));
-                for h in 0..2 {
+                for (h, total) in total.iter_mut().enumerate() {
                     let least = v128_load(w.minima.as_ptr().add(g * PANEL + 4 * h).cast());
-                    total[h] = f32x4_add(total[h], f32x4_mul(a, least));
+                    *total = f32x4_add(*total, f32x4_mul(a, least));
                 }
             }
         }
@@ -136,11 +136,11 @@ unsafe fn four<const ZERO: i8>(a: *const i16, b: *const u8) -> [v128; 2] {
             (v128_load(b.add(16 * chunk).cast()), [pair(0), pair(1)])
         };
         let codes = [v128_and(bytes, u8x16_splat(15)), u8x16_shr(bytes, 4)];
-        for i in 0..2 {
+        for (i, whole) in whole.iter_mut().enumerate() {
             let codes = if ZERO == 0 { codes[i] } else { i8x16_sub(codes[i], i8x16_splat(ZERO)) };
             let halves = [i16x8_extend_low_i8x16(codes), i16x8_extend_high_i8x16(codes)];
-            for h in 0..2 {
-                whole[i][h] = i32x4_add(whole[i][h], i32x4_dot_i16x8(pairs[i], halves[h]));
+            for (h, whole) in whole.iter_mut().enumerate() {
+                *whole = i32x4_add(*whole, i32x4_dot_i16x8(pairs[i], halves[h]));
             }
         }
     }
