@@ -144,7 +144,7 @@ pub enum Reply {
     },
     /// A part of a run came to its end.
     Shared {
-        /// What was computed, unless it stays where it is; beside the message.
+        /// What was computed that the worker did not know; beside the message.
         #[serde(skip)]
         results: Vec<u8>,
     },

@@ -78,9 +78,9 @@ fn answer(message: &JsValue) -> Result<()> {
             let mut clock = Clock::default();
             let job = Given::read(&inputs, blobs)?.job(&inputs, parameters)?;
             let results = MEMO.with_borrow_mut(|memo| {
+                let held = memo.len();
                 job::share(&job, share, memo, &mut |progress| clock.tell(progress))?;
-                // The first part is that of the worker that will do the run.
-                Ok::<_, Error>(if share.part == 0 { vec![] } else { memo.write() })
+                Ok::<_, Error>(memo.write_since(held))
             })?;
             send_with(&Reply::Shared { results: vec![] }, &results);
         }

@@ -128,8 +128,14 @@ impl Memo {
 
     /// Everything as bytes, oldest first: key, kind, count, content.
     pub fn write(&self) -> Vec<u8> {
+        self.write_since(0)
+    }
+
+    /// As [`Memo::write`], without the oldest `held` entries: what was added
+    /// since there were so many, where none was dropped.
+    pub fn write_since(&self, held: usize) -> Vec<u8> {
         let mut out = vec![];
-        for key in &self.order {
+        for key in self.order.iter().skip(held) {
             let Some(entry) = self.entries.get(key) else { continue };
             out.extend_from_slice(key);
             let (kind, len) = match entry {
@@ -234,6 +240,11 @@ mod tests {
         let mut copy = Memo::default();
         copy.read(&memo.write()).unwrap();
         assert_eq!(copy.write(), memo.write());
+        let mut last = Memo::default();
+        last.read(&memo.write_since(2)).unwrap();
+        assert_eq!(last.len(), 1);
+        assert!(last.tokens(&model.continuation(&[1], &sampling(7))).is_some());
+        assert!(memo.write_since(3).is_empty());
         for memo in [&memo, &copy] {
             assert_eq!(memo.len(), 3);
             let scores = memo.scores(&model.scores(&[1, 2, 3], 1)).unwrap();

@@ -53,7 +53,22 @@ test("SmolLM2 and stories15M are ranked, as by the native command", { skip, time
   assert.deepEqual(await page.innerText("#problems").then((s) => s.trim()), "");
   const labels = await ranking(page);
   assert.equal(labels.length, 2);
-  const ours = JSON.parse((await download(page, "#export-json")).bytes);
+  const exported = (await download(page, "#export-json")).bytes;
+  const ours = JSON.parse(exported);
+
+  // Two workers shared the work where there are two cores; what they computed is
+  // kept, so that the same run again loads no model and says the same.
+  const shown = await page.evaluate(() => steps.map((s) => s.stage));
+  const cores = await page.evaluate(() => navigator.hardwareConcurrency);
+  assert.equal(shown.some((s) => /\(\d+ workers\)/.test(s)), cores > 1);
+  assert.ok(shown.some((s) => /^Loading/.test(s)));
+  await page.evaluate(() => { steps.length = 0; });
+  await page.click("#run");
+  await state(page, "running", "done");
+  await finished(page, 5 * MINUTE);
+  const again = await page.evaluate(() => steps.map((s) => s.stage));
+  assert.deepEqual(again.filter((s) => /^Loading/.test(s)), []);
+  assert.ok(exported.equals((await download(page, "#export-json")).bytes), "a second run says something else");
   assert.deepEqual(faults, []);
   assert.deepEqual(caught, []);
   assert.ok(!site.requests.some((r) => /gguf|safetensors/.test(r) && !r.includes("/demo/")), "a model was asked of the server");

@@ -34,6 +34,8 @@ struct State {
     link: Option<Link>,
     /// The workers of a run in parts.
     crew: Option<Crew>,
+    /// What such runs computed so far.
+    kept: Vec<u8>,
     files: Vec<Given>,
     /// Problems met while files were taken.
     taking: Vec<Error>,
@@ -89,6 +91,7 @@ impl App {
             let app = self.clone();
             let ear: Ear = Rc::new(move |reply| app.hear(reply));
             let link = Link::start(&ear)?;
+            link.keep(&self.0.borrow().kept)?;
             self.0.borrow_mut().link = Some(link);
         }
         Ok(())

@@ -102,6 +102,9 @@ impl Link {
     /// # Errors
     /// As [`Link::ask`].
     pub fn keep(&self, results: &[u8]) -> Result<()> {
+        if results.is_empty() {
+            return Ok(());
+        }
         self.send(&Request::Keep, &[], results)
     }
 

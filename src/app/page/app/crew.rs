@@ -16,6 +16,10 @@ use std::rc::Rc;
 use wasm_bindgen_futures::spawn_local;
 use web_sys::Blob;
 
+/// Bytes of results kept for helpers to come, and for a worker after a cancelled
+/// run: as many as a worker holds.
+const KEPT: usize = 64 << 20;
+
 /// A run in parts.
 pub(super) struct Crew {
     /// All but the page's own worker, which does the first part; `None` once done.
@@ -47,6 +51,7 @@ impl App {
             let app = self.clone();
             let ear: Ear = Rc::new(move |reply| app.hear_helper(i, reply));
             let link = Link::start(&ear)?;
+            link.keep(&self.0.borrow().kept)?;
             link.ask(&part(i), &blobs)?;
             helpers.push(Some(link));
         }
@@ -79,10 +84,14 @@ impl App {
             if part > 0 && helper.is_none() {
                 return;
             }
-            if let (Some(link), false) = (&state.link, results.is_empty()) {
+            if let (Some(link), true) = (&state.link, part > 0 && !results.is_empty()) {
                 // What does not arrive is computed again.
                 let _ = link.keep(results);
             }
+            if state.kept.len() + results.len() > KEPT {
+                state.kept.clear();
+            }
+            state.kept.extend_from_slice(results);
             crew.open = crew.open.saturating_sub(1);
             (helper, if crew.open == 0 { crew.run.take() } else { None })
         };
