@@ -117,32 +117,39 @@ mod browser {
     #[wasm_bindgen]
     pub fn peak_whole(rounds: u32) -> i32 {
         use core::arch::wasm32::{i16x8_add, i16x8_splat, i32x4_add, i32x4_dot_i16x8};
-        use core::arch::wasm32::{i32x4_extract_lane, i32x4_splat};
-        let mut sums = [i32x4_splat(0); 8];
-        let w = [i16x8_splat(3), i16x8_splat(5)];
-        let mut a = i16x8_splat(1);
+        use core::arch::wasm32::{i32x4_extract_lane, i32x4_splat, v128};
+        let mut sums = [[i32x4_splat(0); 2]; 4];
+        // No two products are alike, and none is that of the round before.
+        let a: [v128; 4] = std::array::from_fn(|i| i16x8_splat(rounds as i16 + 2 * i as i16));
+        let mut w = [i16x8_splat(1), i16x8_splat(rounds as i16)];
         for _ in 0..rounds {
-            for (i, sum) in sums.iter_mut().enumerate() {
-                *sum = i32x4_add(*sum, i32x4_dot_i16x8(a, w[i % 2]));
+            for (sums, a) in sums.iter_mut().zip(&a) {
+                for (sum, w) in sums.iter_mut().zip(&w) {
+                    *sum = i32x4_add(*sum, i32x4_dot_i16x8(*a, *w));
+                }
             }
-            a = i16x8_add(a, w[0]);
+            w = w.map(|w| i16x8_add(w, a[3]));
         }
-        i32x4_extract_lane::<0>(sums.into_iter().fold(i32x4_splat(0), |s, x| i32x4_add(s, x)))
+        let all = sums.iter().flatten().fold(i32x4_splat(0), |s, x| i32x4_add(s, *x));
+        i32x4_extract_lane::<0>(all)
     }
 
     /// Products of floats and sums, thirty-two to a round, from registers.
     #[wasm_bindgen]
     pub fn peak_float(rounds: u32) -> f32 {
-        use core::arch::wasm32::{f32x4_add, f32x4_extract_lane, f32x4_mul, f32x4_splat};
-        let mut sums = [f32x4_splat(0.0); 8];
-        let w = [f32x4_splat(0.5), f32x4_splat(0.25)];
-        let mut a = f32x4_splat(1.0);
+        use core::arch::wasm32::{f32x4_add, f32x4_extract_lane, f32x4_mul, f32x4_splat, v128};
+        let mut sums = [[f32x4_splat(0.0); 2]; 4];
+        let a: [v128; 4] = std::array::from_fn(|i| f32x4_splat(rounds as f32 + i as f32));
+        let mut w = [f32x4_splat(1.0), f32x4_splat(rounds as f32)];
         for _ in 0..rounds {
-            for (i, sum) in sums.iter_mut().enumerate() {
-                *sum = f32x4_add(*sum, f32x4_mul(a, w[i % 2]));
+            for (sums, a) in sums.iter_mut().zip(&a) {
+                for (sum, w) in sums.iter_mut().zip(&w) {
+                    *sum = f32x4_add(*sum, f32x4_mul(*a, *w));
+                }
             }
-            a = f32x4_add(a, w[0]);
+            w = w.map(|w| f32x4_add(w, a[3]));
         }
-        f32x4_extract_lane::<0>(sums.into_iter().fold(f32x4_splat(0.0), |s, x| f32x4_add(s, x)))
+        let all = sums.iter().flatten().fold(f32x4_splat(0.0), |s, x| f32x4_add(s, *x));
+        f32x4_extract_lane::<0>(all)
     }
 }

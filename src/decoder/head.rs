@@ -47,7 +47,7 @@ pub fn score(head: &Linear, hidden: &[f32], targets: &[u32]) -> Result<Vec<Token
 
 impl Sums {
     fn add(&mut self, logits: &[f32], wanted: f32) {
-        let max = logits.iter().fold(f32::NEG_INFINITY, |m, v| m.max(*v));
+        let max = kernels::largest(logits);
         let (mut weight, mut first, mut second) = ([0.0_f32; 8], [0.0_f32; 8], [0.0_f32; 8]);
         let mut above = [0_u32; 8];
         let mut add = |i: usize, l: f32| {

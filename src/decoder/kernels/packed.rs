@@ -7,7 +7,7 @@
 //! below; further bits have planes of their own. Nothing is rounded: sizes are
 //! those of the file, and [`Panels::row`] gives the bits that candle does.
 
-use super::arch::{Bytes, Words};
+use super::arch::{self, Bytes, Words};
 use super::blocks::{Block, Format, GROUP, Width};
 
 /// Rows in a panel.
@@ -153,29 +153,35 @@ impl Panels {
 
     /// Scales and minima of panel `p`.
     fn scales(&self, p: usize, to: &mut Unpacked) {
-        let (span, minimum) = (self.format.span, self.format.minimum);
-        let each = if minimum { 2 * PANEL } else { PANEL };
-        let halves = &self.halves[p * self.groups / span * each..];
-        for (s, halves) in halves.chunks_exact(each).take(self.groups / span).enumerate() {
-            let (eights, _) = halves.as_chunks::<PANEL>();
-            let scale = floats(&eights[0]);
-            let least = eights.get(1).map_or([0.0; PANEL], floats);
-            for g in s * span..(s + 1) * span {
-                let to_scale = &mut to.scales[g * PANEL..(g + 1) * PANEL];
-                if !minimum {
-                    to_scale.copy_from_slice(&scale);
-                    continue;
+        let span = self.format.span;
+        let kinds = 1 + usize::from(self.format.minimum);
+        let spans = self.groups / span;
+        let eights = self.halves.as_chunks::<PANEL>().0[p * spans * kinds..].iter();
+        let mut eights = eights.take(spans * kinds);
+        let scales = to.scales.as_chunks_mut::<PANEL>().0;
+        let minima = to.minima.as_chunks_mut::<PANEL>().0;
+        if !self.format.factors() || kinds == 1 {
+            for (g, scale) in scales.chunks_mut(span).enumerate() {
+                eights.next().into_iter().for_each(|e| arch::halves(e, &mut scale[0]));
+                let (first, rest) = scale.split_at_mut(1);
+                rest.fill(first[0]);
+                if let (Some(least), 2) = (minima.get_mut(g), kinds) {
+                    eights.next().into_iter().for_each(|e| arch::halves(e, least));
                 }
-                let to_least = &mut to.minima[g * PANEL..(g + 1) * PANEL];
-                if !self.format.factors() {
-                    to_scale.copy_from_slice(&scale);
-                    to_least.copy_from_slice(&least);
-                    continue;
-                }
-                let factors = &self.factors[2 * (p * self.groups + g)..][..2];
+            }
+            return;
+        }
+        let factors = self.factors[2 * p * self.groups..].as_chunks::<2>().0;
+        let groups = scales.chunks_mut(span).zip(minima.chunks_mut(span));
+        for ((scales, minima), factors) in groups.zip(factors.chunks(span)) {
+            let mut both = [[0.0; PANEL]; 2];
+            for (both, halves) in both.iter_mut().zip(&mut eights) {
+                arch::halves(halves, both);
+            }
+            for ((scale, least), factors) in scales.iter_mut().zip(minima).zip(factors) {
                 for i in 0..PANEL {
-                    to_scale[i] = scale[i] * f32::from(factors[0][i]);
-                    to_least[i] = -(least[i] * f32::from(factors[1][i]));
+                    scale[i] = both[0][i] * f32::from(factors[0][i]);
+                    least[i] = -(both[1][i] * f32::from(factors[1][i]));
                 }
             }
         }
@@ -286,24 +292,6 @@ fn six(from: &[u8], zero: i16, factors: &[[u8; PANEL]; 2], to: &mut [i16; CODES]
     }
 }
 
-#[inline(always)]
-fn floats(halves: &[u16; PANEL]) -> [f32; PANEL] {
-    let mut out = [0.0; PANEL];
-    for (out, half) in out.iter_mut().zip(halves) {
-        *out = half_to_f32(*half);
-    }
-    out
-}
-
-/// A finite half-precision number; the same bits everywhere, and in vectors.
-#[inline(always)]
-fn half_to_f32(half: u16) -> f32 {
-    // Moves the exponent's bias by a product, which is exact for small numbers, too.
-    const SHIFT: f32 = f32::from_bits((127 + 112) << 23);
-    let magnitude = f32::from_bits(u32::from(half & 0x7fff) << 13) * SHIFT;
-    f32::from_bits(magnitude.to_bits() | u32::from(half & 0x8000) << 16)
-}
-
 #[cfg(test)]
 pub mod tests {
     use super::super::naive;
@@ -368,20 +356,6 @@ pub mod tests {
             let at = if dtype == GgmlDType::Q6K { 208 } else { 0 };
             bytes[at..at + 2].copy_from_slice(&0x7c00_u16.to_le_bytes());
             assert!(!Panels::new(&bytes, 256, 8, format).is_finite(), "{dtype:?}");
-        }
-    }
-
-    #[test]
-    fn halves_become_what_they_are() {
-        for bits in (0..=u16::MAX).filter(|b| b & 0x7c00 != 0x7c00) {
-            let sign = if bits & 0x8000 == 0 { 1.0 } else { -1.0 };
-            let (exponent, fraction) = (i32::from(bits >> 10 & 31), f64::from(bits & 1023));
-            let magnitude = if exponent == 0 {
-                fraction * libm::exp2(-24.0)
-            } else {
-                (1024.0 + fraction) * libm::exp2(f64::from(exponent - 25))
-            };
-            assert_eq!(f64::from(half_to_f32(bits)), sign * magnitude, "{bits:04x}");
         }
     }
 }

@@ -68,9 +68,23 @@ pub fn layer_norm(x: &mut [f32], weight: &[f32], bias: &[f32], eps: f32) {
     }
 }
 
+/// The largest of `x`; NaN is passed over. `f32::max` would be a call in WebAssembly.
+#[inline(always)]
+pub fn largest(x: &[f32]) -> f32 {
+    let greater = |m: f32, v: f32| if v > m { v } else { m };
+    let (eights, rest) = x.as_chunks::<LANES>();
+    let mut max = [f32::NEG_INFINITY; LANES];
+    for eight in eights {
+        for i in 0..LANES {
+            max[i] = greater(max[i], eight[i]);
+        }
+    }
+    max.iter().chain(rest).fold(f32::NEG_INFINITY, |m, v| greater(m, *v))
+}
+
 /// x ← softmax(x).
 pub fn softmax(x: &mut [f32]) {
-    let max = x.iter().fold(f32::NEG_INFINITY, |m, v| m.max(*v));
+    let max = largest(x);
     for v in x.iter_mut() {
         *v = exp(*v - max);
     }

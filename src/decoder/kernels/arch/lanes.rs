@@ -64,10 +64,39 @@ impl Words {
     }
 }
 
+/// Eight finite half-precision numbers as floats.
+pub fn halves(from: &[u16; 8], to: &mut [f32; 8]) {
+    for (to, half) in to.iter_mut().zip(from) {
+        let magnitude = f32::from_bits(u32::from(half & 0x7fff) << 13) * super::BIAS;
+        *to = f32::from_bits(magnitude.to_bits() | u32::from(half & 0x8000) << 16);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super as fast;
     use super::*;
+
+    #[test]
+    fn halves_become_what_they_are() {
+        let finite: Vec<u16> = (0..=u16::MAX).filter(|b| b & 0x7c00 != 0x7c00).collect();
+        for eight in finite.as_chunks::<8>().0 {
+            let (mut slow, mut quick) = ([0.0; 8], [0.0; 8]);
+            halves(eight, &mut slow);
+            fast::halves(eight, &mut quick);
+            assert_eq!(slow.map(f32::to_bits), quick.map(f32::to_bits));
+            for (bits, value) in eight.iter().zip(slow) {
+                let sign = if bits & 0x8000 == 0 { 1.0 } else { -1.0 };
+                let (exponent, fraction) = (i32::from(bits >> 10 & 31), f64::from(bits & 1023));
+                let magnitude = if exponent == 0 {
+                    fraction * libm::exp2(-24.0)
+                } else {
+                    (1024.0 + fraction) * libm::exp2(f64::from(exponent - 25))
+                };
+                assert_eq!(f64::from(value), sign * magnitude, "{bits:04x}");
+            }
+        }
+    }
 
     #[test]
     fn vectors_do_what_arrays_do() {

@@ -3,21 +3,25 @@
 #[cfg(target_arch = "wasm32")]
 mod wasm32;
 #[cfg(target_arch = "wasm32")]
-pub use wasm32::{BLOCK, Bytes, Words, block, single};
+pub use wasm32::{BLOCK, Bytes, Words, block, halves, single};
 
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
 #[cfg(target_arch = "x86_64")]
-pub use x86_64::{BLOCK, Bytes, Words, block, single};
+pub use x86_64::{BLOCK, Bytes, Words, block, halves, single};
 
 #[cfg(any(test, not(any(target_arch = "wasm32", target_arch = "x86_64"))))]
 mod lanes;
 #[cfg(not(any(target_arch = "wasm32", target_arch = "x86_64")))]
 pub use super::product::plain as block;
 #[cfg(not(any(target_arch = "wasm32", target_arch = "x86_64")))]
-pub use lanes::{Bytes, Words};
+pub use lanes::{Bytes, Words, halves};
 #[cfg(not(any(target_arch = "wasm32", target_arch = "x86_64")))]
 pub const BLOCK: usize = 4;
+
+/// Moves the exponent's bias of half-precision numbers by a product, which is
+/// exact for the smallest, too.
+const BIAS: f32 = f32::from_bits((127 + 112) << 23);
 
 /// One row without unpacking: not made here.
 #[cfg(not(any(target_arch = "wasm32", target_arch = "x86_64")))]

@@ -164,6 +164,22 @@ unsafe fn eight(a: *const i16, b: *const u8) -> [v128; 2] {
     [i32x4_add(whole[0][0], whole[1][0]), i32x4_add(whole[0][1], whole[1][1])]
 }
 
+/// Eight finite half-precision numbers as floats.
+#[inline(always)]
+pub fn halves(from: &[u16; 8], to: &mut [f32; 8]) {
+    let float = |wide: v128| {
+        let magnitude = u32x4_shl(v128_and(wide, u32x4_splat(0x7fff)), 13);
+        let magnitude = f32x4_mul(magnitude, f32x4_splat(super::BIAS));
+        v128_or(magnitude, u32x4_shl(v128_and(wide, u32x4_splat(0x8000)), 16))
+    };
+    // SAFETY: eight numbers lie there, and there is room for eight.
+    unsafe {
+        let halves = v128_load(from.as_ptr().cast());
+        v128_store(to.as_mut_ptr().cast(), float(u32x4_extend_low_u16x8(halves)));
+        v128_store(to.as_mut_ptr().add(4).cast(), float(u32x4_extend_high_u16x8(halves)));
+    }
+}
+
 /// Sixteen bytes.
 #[derive(Clone, Copy)]
 pub struct Bytes(v128);

@@ -137,6 +137,25 @@ fn alone<const BYTES: usize>(x: Rows<'_>, w: Packed<'_>, sums: &mut [f32; PANEL]
     unsafe { _mm256_storeu_ps(sums.as_mut_ptr(), total) };
 }
 
+/// Eight finite half-precision numbers as floats.
+#[inline(always)]
+pub fn halves(from: &[u16; 8], to: &mut [f32; 8]) {
+    // SAFETY: eight numbers lie there, there is room for eight, and every x86-64
+    // processor has SSE2.
+    unsafe {
+        let float = |wide: __m128i| {
+            let magnitude = _mm_slli_epi32::<13>(_mm_and_si128(wide, _mm_set1_epi32(0x7fff)));
+            let magnitude = _mm_mul_ps(_mm_castsi128_ps(magnitude), _mm_set1_ps(super::BIAS));
+            let sign = _mm_slli_epi32::<16>(_mm_and_si128(wide, _mm_set1_epi32(0x8000)));
+            _mm_or_ps(magnitude, _mm_castsi128_ps(sign))
+        };
+        let halves = _mm_loadu_si128(from.as_ptr().cast());
+        let zero = _mm_setzero_si128();
+        _mm_storeu_ps(to.as_mut_ptr(), float(_mm_unpacklo_epi16(halves, zero)));
+        _mm_storeu_ps(to.as_mut_ptr().add(4), float(_mm_unpackhi_epi16(halves, zero)));
+    }
+}
+
 /// Sixteen bytes.
 #[derive(Clone, Copy)]
 pub struct Bytes(__m128i);
