@@ -46,19 +46,21 @@ impl App {
             parameters: parameters.clone(),
             share: Share { part, of: n },
         };
-        let mut helpers = vec![];
-        for i in 1..n {
+        let start = |i: usize| -> Result<Link> {
             let app = self.clone();
             let ear: Ear = Rc::new(move |reply| app.hear_helper(i, reply));
             let link = Link::start(&ear)?;
             link.keep(&self.0.borrow().kept)?;
             link.ask(&part(i), &blobs)?;
-            helpers.push(Some(link));
-        }
+            Ok(link)
+        };
+        // One that does not start leaves its part to the run, too.
+        let helpers: Vec<Option<Link>> = (1..n).map(|i| start(i).ok()).collect();
+        let open = 1 + helpers.iter().flatten().count();
         self.ask(&part(0), &blobs)?;
         self.0.borrow_mut().crew = Some(Crew {
             helpers,
-            open: n,
+            open,
             tokens: vec![(0, 0); n],
             run: Some((inputs, parameters, blobs)),
         });
