@@ -1,7 +1,7 @@
 //! A model with weights answers prompts by itself: rows in the form in which
 //! candidates and suspects known by their responses are read.
 
-use super::observe::{fitted, stream};
+use super::desk::{fitted, stream};
 use super::{Parameters, Progress};
 use crate::decoder::{Model, Sampling};
 use crate::error::{Error, ErrorKind, Result};

@@ -3,6 +3,7 @@
 pub mod answer;
 mod asking;
 mod descent;
+mod desk;
 mod digests;
 mod members;
 pub mod memo;
