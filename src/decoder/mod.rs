@@ -56,7 +56,7 @@ pub struct Model {
 /// Floats of working memory a forward pass may use beside the weights.
 const WORKING: usize = 4 << 20;
 /// Floats of keys and values that generation may hold at a time.
-const CACHED: usize = 4 << 20;
+const CACHED: usize = 32 << 20;
 
 impl Model {
     /// Loads tensor by tensor; `loaded` hears the weight bytes read so far.

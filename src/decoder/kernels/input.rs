@@ -15,8 +15,9 @@ pub struct Quantized {
     rows: usize,
     /// By block: groups × 16 pairs × rows × 2 codes.
     codes: Vec<i16>,
-    /// By block: groups × rows; and the same times the sum of the codes.
+    /// By block: groups × rows; the sums of the codes; and the two multiplied.
     scales: Vec<f32>,
+    totals: Vec<i32>,
     sums: Vec<f32>,
 }
 
@@ -26,6 +27,7 @@ pub struct Rows<'a> {
     pub rows: usize,
     pub codes: &'a [i16],
     pub scales: &'a [f32],
+    pub totals: &'a [i32],
     pub sums: &'a [f32],
 }
 
@@ -38,6 +40,7 @@ impl Quantized {
             rows,
             codes: vec![0; x.len()],
             scales: vec![0.0; rows * groups],
+            totals: vec![0; rows * groups],
             sums: vec![0.0; rows * groups],
         };
         for (row, x) in x.chunks_exact(k).enumerate() {
@@ -46,8 +49,9 @@ impl Quantized {
             let codes = &mut q.codes[first * k..];
             for (g, x) in x.as_chunks::<GROUP>().0.iter().enumerate() {
                 let (group, scale, sum) = quantize(x);
-                q.scales[first * groups + g * width + lane] = scale;
-                q.sums[first * groups + g * width + lane] = scale * sum as f32;
+                let at = first * groups + g * width + lane;
+                (q.scales[at], q.totals[at]) = (scale, sum);
+                q.sums[at] = scale * sum as f32;
                 let to = &mut codes[g * GROUP * width..(g + 1) * GROUP * width];
                 for (pair, to) in
                     group.as_chunks::<2>().0.iter().zip(to.chunks_exact_mut(2 * width))
@@ -79,6 +83,7 @@ impl Quantized {
                 rows,
                 codes: &self.codes[of(k)],
                 scales: &self.scales[of(groups)],
+                totals: &self.totals[of(groups)],
                 sums: &self.sums[of(groups)],
             }
         })

@@ -2,13 +2,16 @@
 //! inputs of several outputs.
 //!
 //! Eight rows (outputs) make a *panel*. In it, 32 inputs (a group) of 8 rows are
-//! 16 pairs of inputs, a pair being 16 codes: row 0's two, row 1's two, and so
-//! on. Codes of four bits lie in 16 bytes for each two pairs, the first pair
-//! below; further bits have planes of their own. Nothing is rounded: sizes are
-//! those of the file, and [`Panels::row`] gives the bits that candle does.
+//! 16 pairs of inputs, a pair being two vectors of eight codes: two each of rows
+//! 0 to 3, then of rows 4 to 7. Of codes of four bits, a vector of sixteen-bit
+//! words holds four pairs, the first one lowest, so that a mask or one shift gives
+//! codes as wide as the products need them; further bits have planes of their
+//! own. Nothing is rounded: sizes are those of the file, and [`Panels::row`]
+//! gives the bits that candle does.
 
-use super::arch::{self, Bytes, Words};
+use super::arch::{self, Words};
 use super::blocks::{Block, Format, GROUP, Width};
+use std::hint::black_box;
 
 /// Rows in a panel.
 pub const PANEL: usize = 8;
@@ -38,7 +41,7 @@ pub struct Unpacked {
     pub minima: Vec<f32>,
 }
 
-/// One panel as it is kept, with its scales unpacked.
+/// One panel as it is kept.
 #[derive(Clone, Copy)]
 pub struct Packed<'a> {
     /// How codes are kept.
@@ -47,10 +50,21 @@ pub struct Packed<'a> {
     pub zero: i16,
     /// By group.
     pub codes: &'a [u8],
-    /// As in [`Unpacked`].
-    pub scales: &'a [f32],
-    /// As in [`Unpacked`].
-    pub minima: &'a [f32],
+    /// What the codes are multiplied by.
+    pub scales: Scales<'a>,
+}
+
+/// Scales of a panel by group, and minima where there are any.
+#[derive(Clone, Copy)]
+pub enum Scales<'a> {
+    /// As the file has them: half-precision scales, for each group.
+    Halves(&'a [[u16; PANEL]]),
+    /// The same, each followed by the minima.
+    Pairs(&'a [[[u16; PANEL]; 2]]),
+    /// Unpacked, from formats whose groups have factors of their own.
+    Floats(&'a [[f32; PANEL]]),
+    /// The same with minima.
+    Both(&'a [[f32; PANEL]], &'a [[f32; PANEL]]),
 }
 
 impl Unpacked {
@@ -138,50 +152,63 @@ impl Panels {
         }
     }
 
-    /// Panel `p` with its codes as they are; `to` is room for the rest.
+    /// Panel `p` as it is; `to` is room for scales that must be unpacked.
     pub fn packed<'a>(&'a self, p: usize, to: &'a mut Unpacked) -> Packed<'a> {
-        self.scales(p, to);
-        let bytes = self.groups * stride(self.format.width);
-        Packed {
-            width: self.format.width,
-            zero: self.format.zero,
-            codes: &self.codes[p * bytes..(p + 1) * bytes],
-            scales: &to.scales,
-            minima: &to.minima,
-        }
+        let Format { width, zero, minimum, .. } = self.format;
+        let scales = if self.format.factors() {
+            self.scales(p, to);
+            let (scales, minima) = (to.scales.as_chunks().0, to.minima.as_chunks().0);
+            if minimum { Scales::Both(scales, minima) } else { Scales::Floats(scales) }
+        } else {
+            let kinds = 1 + usize::from(minimum);
+            let halves = &self.halves[p * self.groups * kinds * PANEL..];
+            let halves = halves[..self.groups * kinds * PANEL].as_chunks().0;
+            if minimum { Scales::Pairs(halves.as_chunks().0) } else { Scales::Halves(halves) }
+        };
+        let bytes = self.groups * stride(width);
+        Packed { width, zero, codes: &self.codes[p * bytes..(p + 1) * bytes], scales }
     }
 
     /// Scales and minima of panel `p`.
     fn scales(&self, p: usize, to: &mut Unpacked) {
-        let span = self.format.span;
-        let kinds = 1 + usize::from(self.format.minimum);
-        let spans = self.groups / span;
-        let eights = self.halves.as_chunks::<PANEL>().0[p * spans * kinds..].iter();
-        let mut eights = eights.take(spans * kinds);
+        let Format { span, minimum, .. } = self.format;
+        let each = self.groups / span * (1 + usize::from(minimum));
+        let halves = &self.halves.as_chunks::<PANEL>().0[p * each..(p + 1) * each];
+        let (pairs, _) = halves.as_chunks::<2>();
         let scales = to.scales.as_chunks_mut::<PANEL>().0;
         let minima = to.minima.as_chunks_mut::<PANEL>().0;
-        if !self.format.factors() || kinds == 1 {
-            for (g, scale) in scales.chunks_mut(span).enumerate() {
-                eights.next().into_iter().for_each(|e| arch::halves(e, &mut scale[0]));
-                let (first, rest) = scale.split_at_mut(1);
-                rest.fill(first[0]);
-                if let (Some(least), 2) = (minima.get_mut(g), kinds) {
-                    eights.next().into_iter().for_each(|e| arch::halves(e, least));
+        let factors = self.factors.as_chunks::<2>().0.get(p * self.groups..).unwrap_or(&[]);
+        match (self.format.factors(), minimum) {
+            (false, false) => halves.iter().zip(scales).for_each(|(h, s)| arch::halves(h, s)),
+            (false, true) => {
+                for (([s, m], scale), least) in pairs.iter().zip(scales).zip(minima) {
+                    arch::halves(s, scale);
+                    arch::halves(m, least);
                 }
             }
-            return;
-        }
-        let factors = self.factors[2 * p * self.groups..].as_chunks::<2>().0;
-        let groups = scales.chunks_mut(span).zip(minima.chunks_mut(span));
-        for ((scales, minima), factors) in groups.zip(factors.chunks(span)) {
-            let mut both = [[0.0; PANEL]; 2];
-            for (both, halves) in both.iter_mut().zip(&mut eights) {
-                arch::halves(halves, both);
+            // The factors are in the codes.
+            (true, false) => {
+                for (h, scales) in halves.iter().zip(scales.chunks_mut(span)) {
+                    let mut scale = [0.0; PANEL];
+                    arch::halves(h, &mut scale);
+                    scales.fill(scale);
+                }
             }
-            for ((scale, least), factors) in scales.iter_mut().zip(minima).zip(factors) {
-                for i in 0..PANEL {
-                    scale[i] = both[0][i] * f32::from(factors[0][i]);
-                    least[i] = -(both[1][i] * f32::from(factors[1][i]));
+            (true, true) => {
+                let groups = scales.chunks_mut(span).zip(minima.chunks_mut(span));
+                for (([s, m], groups), factors) in
+                    pairs.iter().zip(groups).zip(factors.chunks(span))
+                {
+                    let mut both = [[0.0; PANEL]; 2];
+                    arch::halves(s, &mut both[0]);
+                    arch::halves(m, &mut both[1]);
+                    for ((scale, least), factors) in groups.0.iter_mut().zip(groups.1).zip(factors)
+                    {
+                        for i in 0..PANEL {
+                            scale[i] = both[0][i] * f32::from(factors[0][i]);
+                            least[i] = -(both[1][i] * f32::from(factors[1][i]));
+                        }
+                    }
                 }
             }
         }
@@ -204,29 +231,21 @@ impl Panels {
 
 /// Puts the code of input `k` of a group and row `lane` of a panel into its place.
 fn put(width: Width, to: &mut [u8], k: usize, lane: usize, code: u8) {
-    let (pair, within) = (k / 2, 2 * lane + k % 2);
+    let (pair, half, within) = (k / 2, lane / 4, 2 * (lane % 4) + k % 2);
     if width == Width::Eight {
-        to[pair * 16 + within] = code;
+        to[pair * 16 + half * 8 + within] = code;
         return;
     }
-    let (chunk, upper) = (pair / 2, pair % 2);
-    to[chunk * 16 + within] |= (code & 15) << (4 * upper);
-    let planes = &mut to[CODES / 2..];
+    // Vectors of words hold bits of several pairs each; no field crosses a byte.
+    let field = |to: &mut [u8], vector: usize, bit: usize, value: u8| {
+        to[(vector * 8 + within) * 2 + bit / 8] |= value << (bit % 8);
+    };
+    let (codes, planes) = to.split_at_mut(CODES / 2);
+    field(codes, pair / 4 * 2 + half, pair % 4 * 4, code & 15);
     match width {
-        Width::Five => planes[upper * 16 + within] |= (code >> 4 & 1) << chunk,
-        Width::Six => {
-            planes[(2 * upper + chunk / 4) * 16 + within] |= (code >> 4 & 3) << (2 * (chunk % 4));
-        }
+        Width::Five => field(planes, half, pair, code >> 4 & 1),
+        Width::Six => field(planes, pair / 8 * 2 + half, pair % 8 * 2, code >> 4 & 3),
         _ => {}
-    }
-}
-
-/// Writes sixteen codes less `zero`.
-#[inline(always)]
-fn put_codes(codes: Bytes, zero: Words, to: &mut [i16]) {
-    let (low, high) = to.split_at_mut(8);
-    for (words, to) in codes.widen().into_iter().zip([low, high]) {
-        words.sub(zero).store(to);
     }
 }
 
@@ -234,60 +253,77 @@ fn put_codes(codes: Bytes, zero: Words, to: &mut [i16]) {
 fn eight(from: &[u8], to: &mut [i16; CODES]) {
     for (from, to) in from.as_chunks::<16>().0.iter().zip(to.as_chunks_mut::<16>().0) {
         let (low, high) = to.split_at_mut(8);
-        for (words, to) in Bytes::load(from).widen_signed().into_iter().zip([low, high]) {
+        for (words, to) in Words::widen(from).into_iter().zip([low, high]) {
             words.store(to);
         }
     }
 }
 
+/// A mask as a value that is kept: V8 would make a constant anew at every use.
+#[inline(always)]
+fn mask(bits: i16) -> Words {
+    black_box(Words::splat(bits))
+}
+
+/// The four pairs that a vector holds; `low` is a mask of four bits.
+#[inline(always)]
+fn nibbles(from: &[u8; 16], low: Words) -> [Words; 4] {
+    let words = Words::from_bytes(from);
+    [words.and(low), words.shr::<4>().and(low), words.shr::<8>().and(low), words.shr::<12>()]
+}
+
 #[inline(always)]
 fn four(from: &[u8], zero: i16, to: &mut [i16; CODES]) {
-    let zero = Words::splat(zero);
-    for (from, to) in from.as_chunks::<16>().0.iter().zip(to.as_chunks_mut::<32>().0) {
-        let from = Bytes::load(from);
-        put_codes(from.and(15), zero, &mut to[..16]);
-        put_codes(from.shr::<4>().and(15), zero, &mut to[16..]);
+    let (zero, low) = (Words::splat(zero), mask(15));
+    let (from, _) = from.as_chunks::<16>();
+    for (from, to) in from.as_chunks::<2>().0.iter().zip(to.as_chunks_mut::<64>().0) {
+        for (half, from) in from.iter().enumerate() {
+            for (pair, codes) in nibbles(from, low).into_iter().enumerate() {
+                codes.sub(zero).store(&mut to[16 * pair + 8 * half..]);
+            }
+        }
     }
 }
 
 #[inline(always)]
 fn five(from: &[u8], zero: i16, to: &mut [i16; CODES]) {
+    let (zero, low, bit) = (Words::splat(zero), mask(15), mask(1));
     let (from, _) = from.as_chunks::<16>();
-    let zero = Words::splat(zero);
-    // The bit of the next chunk is always the lowest.
-    let mut planes = [Bytes::load(&from[8]), Bytes::load(&from[9])];
-    for (from, to) in from[..8].iter().zip(to.as_chunks_mut::<32>().0) {
-        let from = Bytes::load(from);
-        let fifth = planes.map(|p| p.and(1).shl::<4>());
-        put_codes(from.and(15).or(fifth[0]), zero, &mut to[..16]);
-        put_codes(from.shr::<4>().and(15).or(fifth[1]), zero, &mut to[16..]);
-        planes = planes.map(|p| p.shr::<1>());
+    // The bit of the next pair is always the lowest.
+    let mut planes = [Words::from_bytes(&from[8]), Words::from_bytes(&from[9])];
+    for (from, to) in from[..8].as_chunks::<2>().0.iter().zip(to.as_chunks_mut::<64>().0) {
+        for (half, (from, plane)) in from.iter().zip(&mut planes).enumerate() {
+            for (pair, codes) in nibbles(from, low).into_iter().enumerate() {
+                let codes = codes.or(plane.and(bit).shl::<4>());
+                codes.sub(zero).store(&mut to[16 * pair + 8 * half..]);
+                *plane = plane.shr::<1>();
+            }
+        }
     }
 }
 
 #[inline(always)]
 fn six(from: &[u8], zero: i16, factors: &[[u8; PANEL]; 2], to: &mut [i16; CODES]) {
     let (from, _) = from.as_chunks::<16>();
-    let zero = Words::splat(zero);
-    for (half, to) in to.as_chunks_mut::<{ CODES / 2 }>().0.iter_mut().enumerate() {
+    let (zero, low, bits) = (Words::splat(zero), mask(15), mask(3));
+    for (part, to) in to.as_chunks_mut::<{ CODES / 2 }>().0.iter_mut().enumerate() {
         // Each row's factor for its two inputs; at most 32 · 128 keeps to 16 bits.
         let mut each = [0_i16; 16];
         for (i, each) in each.iter_mut().enumerate() {
-            *each = i16::from(factors[half][i / 2] as i8);
+            *each = i16::from(factors[part][i / 2] as i8);
         }
         let each = [Words::load(&each[..8]), Words::load(&each[8..])];
-        // The bits of the next chunk are always the lowest.
-        let mut planes = [Bytes::load(&from[8 + half]), Bytes::load(&from[10 + half])];
-        for (from, to) in from[4 * half..4 * half + 4].iter().zip(to.as_chunks_mut::<32>().0) {
-            let from = Bytes::load(from);
-            let codes = [from.and(15), from.shr::<4>().and(15)];
-            for (i, to) in to.as_chunks_mut::<16>().0.iter_mut().enumerate() {
-                let words = codes[i].or(planes[i].and(3).shl::<4>()).widen();
-                let (low, high) = to.split_at_mut(8);
-                words[0].sub(zero).mul(each[0]).store(low);
-                words[1].sub(zero).mul(each[1]).store(high);
+        // The bits of the next pair are always the lowest.
+        let mut planes = [8, 9].map(|i| Words::from_bytes(&from[i + 2 * part]));
+        let codes = from[4 * part..4 * part + 4].as_chunks::<2>().0;
+        for (from, to) in codes.iter().zip(to.as_chunks_mut::<64>().0) {
+            for (half, (from, plane)) in from.iter().zip(&mut planes).enumerate() {
+                for (pair, codes) in nibbles(from, low).into_iter().enumerate() {
+                    let codes = codes.or(plane.and(bits).shl::<4>()).sub(zero).mul(each[half]);
+                    codes.store(&mut to[16 * pair + 8 * half..]);
+                    *plane = plane.shr::<2>();
+                }
             }
-            planes = planes.map(|p| p.shr::<2>());
         }
     }
 }

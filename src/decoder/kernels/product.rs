@@ -31,7 +31,11 @@ pub fn panel(x: &Quantized, w: &Unpacked, to: Columns, out: &mut [f32]) {
         let mut sums = [[0.0_f32; PANEL]; BLOCK];
         arch::block(rows, w, &mut sums);
         for (sums, out) in sums.iter().zip(out.chunks_exact_mut(to.n)) {
-            out[to.at..to.at + to.live].copy_from_slice(&sums[..to.live]);
+            match out[to.at..].first_chunk_mut() {
+                // A length known in advance needs no call.
+                Some(out) if to.live == PANEL => *out = *sums,
+                _ => out[to.at..to.at + to.live].copy_from_slice(&sums[..to.live]),
+            }
         }
     }
 }

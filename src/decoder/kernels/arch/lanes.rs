@@ -1,44 +1,9 @@
-//! Sixteen bytes and eight words as arrays, for processors without a file here,
-//! and the oracle of those with one.
-
-/// Sixteen bytes.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Bytes([u8; 16]);
+//! Eight words as an array, for processors without a file here, and the oracle
+//! of those with one.
 
 /// Eight words of sixteen bits.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Words([i16; 8]);
-
-impl Bytes {
-    pub fn load(from: &[u8; 16]) -> Self {
-        Self(*from)
-    }
-
-    pub fn and(self, mask: u8) -> Self {
-        Self(self.0.map(|b| b & mask))
-    }
-
-    pub fn or(self, other: Self) -> Self {
-        Self(std::array::from_fn(|i| self.0[i] | other.0[i]))
-    }
-
-    pub fn shr<const N: u32>(self) -> Self {
-        Self(self.0.map(|b| b >> N))
-    }
-
-    /// Of bytes that have room for it.
-    pub fn shl<const N: u32>(self) -> Self {
-        Self(self.0.map(|b| b << N))
-    }
-
-    pub fn widen(self) -> [Words; 2] {
-        [0, 8].map(|from| Words(std::array::from_fn(|i| i16::from(self.0[from + i]))))
-    }
-
-    pub fn widen_signed(self) -> [Words; 2] {
-        [0, 8].map(|from| Words(std::array::from_fn(|i| i16::from(self.0[from + i] as i8))))
-    }
-}
 
 impl Words {
     pub fn splat(value: i16) -> Self {
@@ -48,6 +13,33 @@ impl Words {
     /// From the first eight.
     pub fn load(from: &[i16]) -> Self {
         Self(std::array::from_fn(|i| from[i]))
+    }
+
+    /// Lower byte first.
+    pub fn from_bytes(from: &[u8; 16]) -> Self {
+        Self(std::array::from_fn(|i| i16::from_le_bytes([from[2 * i], from[2 * i + 1]])))
+    }
+
+    /// Signed bytes.
+    pub fn widen(from: &[u8; 16]) -> [Self; 2] {
+        [0, 8].map(|at| Self(std::array::from_fn(|i| i16::from(from[at + i] as i8))))
+    }
+
+    pub fn and(self, other: Self) -> Self {
+        Self(std::array::from_fn(|i| self.0[i] & other.0[i]))
+    }
+
+    pub fn or(self, other: Self) -> Self {
+        Self(std::array::from_fn(|i| self.0[i] | other.0[i]))
+    }
+
+    /// Zeros come in.
+    pub fn shr<const N: u32>(self) -> Self {
+        Self(self.0.map(|w| (w.cast_unsigned() >> N).cast_signed()))
+    }
+
+    pub fn shl<const N: u32>(self) -> Self {
+        Self(self.0.map(|w| w << N))
     }
 
     pub fn sub(self, other: Self) -> Self {
@@ -101,36 +93,30 @@ mod tests {
     #[test]
     fn vectors_do_what_arrays_do() {
         let bytes: [u8; 16] = std::array::from_fn(|i| (i as u8).wrapping_mul(53).wrapping_add(200));
-        let (slow, quick) = (Bytes::load(&bytes), fast::Bytes::load(&bytes));
-        let words = |w: [fast::Words; 2]| {
-            let mut to = [0_i16; 16];
-            w[0].store(&mut to[..8]);
-            w[1].store(&mut to[8..]);
-            to
-        };
-        let plain = |w: [Words; 2]| {
-            let mut to = [0_i16; 16];
-            w[0].store(&mut to[..8]);
-            w[1].store(&mut to[8..]);
-            to
-        };
-        for (s, q) in [
-            (slow, quick),
-            (slow.and(15), quick.and(15)),
-            (slow.shr::<4>().and(15), quick.shr::<4>().and(15)),
-            (slow.shr::<2>().and(3).shl::<4>(), quick.shr::<2>().and(3).shl::<4>()),
-            (
-                slow.and(1).shl::<4>().or(slow.shr::<4>()),
-                quick.and(1).shl::<4>().or(quick.shr::<4>().and(15)),
-            ),
-        ] {
-            assert_eq!(plain(s.widen()), words(q.widen()));
-            assert_eq!(plain(s.widen_signed()), words(q.widen_signed()));
-        }
         let a: [i16; 8] = std::array::from_fn(|i| i as i16 * 37 - 100);
-        let (s, q) = (Words::load(&a), fast::Words::load(&a));
-        let s = s.sub(Words::splat(32)).mul(s);
-        let q = q.sub(fast::Words::splat(32)).mul(q);
-        assert_eq!(plain([s, s]), words([q, q]));
+        /// The same steps on either kind.
+        macro_rules! steps {
+            ($words:ty) => {{
+                let (w, a) = (<$words>::from_bytes(&bytes), <$words>::load(&a));
+                let [low, high] = <$words>::widen(&bytes);
+                let all = [
+                    w,
+                    low,
+                    high,
+                    w.and(<$words>::splat(15)),
+                    w.and(<$words>::splat(0x0f00)),
+                    w.shr::<4>().and(<$words>::splat(15)),
+                    w.shr::<12>(),
+                    w.and(<$words>::splat(1)).shl::<4>().or(w.shr::<8>().and(<$words>::splat(15))),
+                    a.sub(<$words>::splat(32)).mul(a),
+                ];
+                let mut to = vec![0_i16; 8 * all.len()];
+                for (words, to) in all.into_iter().zip(to.chunks_exact_mut(8)) {
+                    words.store(to);
+                }
+                to
+            }};
+        }
+        assert_eq!(steps!(Words), steps!(fast::Words));
     }
 }

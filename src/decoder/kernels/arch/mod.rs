@@ -3,19 +3,19 @@
 #[cfg(target_arch = "wasm32")]
 mod wasm32;
 #[cfg(target_arch = "wasm32")]
-pub use wasm32::{BLOCK, Bytes, Words, block, halves, single};
+pub use wasm32::{BLOCK, Words, block, halves, single};
 
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
 #[cfg(target_arch = "x86_64")]
-pub use x86_64::{BLOCK, Bytes, Words, block, halves, single};
+pub use x86_64::{BLOCK, Words, block, halves, single};
 
 #[cfg(any(test, not(any(target_arch = "wasm32", target_arch = "x86_64"))))]
 mod lanes;
 #[cfg(not(any(target_arch = "wasm32", target_arch = "x86_64")))]
 pub use super::product::plain as block;
 #[cfg(not(any(target_arch = "wasm32", target_arch = "x86_64")))]
-pub use lanes::{Bytes, Words, halves};
+pub use lanes::{Words, halves};
 #[cfg(not(any(target_arch = "wasm32", target_arch = "x86_64")))]
 pub const BLOCK: usize = 4;
 

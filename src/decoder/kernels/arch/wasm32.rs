@@ -2,8 +2,9 @@
 
 use super::super::blocks::{GROUP, Width};
 use super::super::input::Rows;
-use super::super::packed::{CODES, PANEL, Packed, Unpacked};
+use super::super::packed::{CODES, PANEL, Packed, Scales, Unpacked};
 use core::arch::wasm32::*;
+use std::hint::black_box;
 
 /// Eight sums, two weights and an activation fit sixteen registers.
 pub const BLOCK: usize = 4;
@@ -33,13 +34,16 @@ fn rows<const M: usize>(x: Rows<'_>, w: &Unpacked, sums: &mut [[f32; PANEL]; BLO
         unsafe {
             let a = x.codes.as_ptr().add(g * GROUP * M);
             let b = w.codes.as_ptr().add(g * CODES);
-            for pair in 0..GROUP / 2 {
-                let low = v128_load(b.add(pair * 16).cast());
-                let high = v128_load(b.add(pair * 16 + 8).cast());
-                for (i, whole) in whole.iter_mut().enumerate() {
-                    let a = v128_load32_splat(a.add(2 * (pair * M + i)).cast());
-                    whole[0] = i32x4_add(whole[0], i32x4_dot_i16x8(a, low));
-                    whole[1] = i32x4_add(whole[1], i32x4_dot_i16x8(a, high));
+            for two in 0..GROUP / 4 {
+                let (a, b) = (a.add(4 * two * M), b.add(32 * two));
+                for pair in 0..2 {
+                    let (a, b) = (a.add(2 * pair * M), b.add(16 * pair));
+                    let (low, high) = (v128_load(b.cast()), v128_load(b.add(8).cast()));
+                    for (i, whole) in whole.iter_mut().enumerate() {
+                        let a = v128_load32_splat(a.add(2 * i).cast());
+                        whole[0] = i32x4_add(whole[0], i32x4_dot_i16x8(a, low));
+                        whole[1] = i32x4_add(whole[1], i32x4_dot_i16x8(a, high));
+                    }
                 }
             }
             let scale = w.scales.as_ptr().add(g * PANEL);
@@ -76,45 +80,85 @@ fn rows<const M: usize>(x: Rows<'_>, w: &Unpacked, sums: &mut [[f32; PANEL]; BLO
 /// first; false where `width` is not made for that.
 pub fn single(x: Rows<'_>, w: Packed<'_>, sums: &mut [f32; PANEL]) -> bool {
     match (w.width, w.zero) {
-        (Width::Four, 0) => alone::<{ CODES / 2 }>(x, w, sums, four::<0>),
-        (Width::Four, 8) => alone::<{ CODES / 2 }>(x, w, sums, four::<8>),
-        (Width::Eight, 0) => alone::<CODES>(x, w, sums, eight),
+        (Width::Four, 0) => scaled::<{ CODES / 2 }>(x, w, sums, (four, shifted::<0>)),
+        (Width::Four, 8) => scaled::<{ CODES / 2 }>(x, w, sums, (four, shifted::<8>)),
+        (Width::Eight, 0) => scaled::<CODES>(x, w, sums, (eight, added)),
         _ => return false,
     }
     true
 }
 
-/// `group` sums the products of a group: activations at its first argument,
-/// `BYTES` bytes of codes at its second.
+/// Adds products of activations and bytes of codes.
+type Step = unsafe fn(*const i16, *const u8, &[v128; 3], &mut [[v128; 3]; 2]);
+/// The sums of a group, given that of the activations.
+type Finish = fn([[v128; 3]; 2], i32) -> [v128; 2];
+
 #[inline(always)]
-fn alone<const BYTES: usize>(
+fn scaled<const BYTES: usize>(
     x: Rows<'_>,
     w: Packed<'_>,
     sums: &mut [f32; PANEL],
-    group: unsafe fn(*const i16, *const u8) -> [v128; 2],
+    group: (Step, Finish),
 ) {
-    let groups = w.scales.len() / PANEL;
-    assert!(x.codes.len() >= groups * GROUP && w.codes.len() >= groups * BYTES);
-    assert!(x.scales.len() >= groups && x.sums.len() >= groups);
-    let minima = !w.minima.is_empty();
-    assert!(!minima || w.minima.len() >= groups * PANEL);
+    let both = |f: &[f32; PANEL]| {
+        // SAFETY: eight floats lie there.
+        unsafe { [v128_load(f.as_ptr().cast()), v128_load(f.as_ptr().add(4).cast())] }
+    };
+    let (x, codes, none) = (x, w.codes, None);
+    match w.scales {
+        Scales::Halves(h) => alone::<BYTES, _>(x, codes, sums, group, h, |h| (floats(h), none)),
+        Scales::Pairs(h) => {
+            alone::<BYTES, _>(x, codes, sums, group, h, |[s, m]| (floats(s), Some(floats(m))));
+        }
+        Scales::Floats(f) => alone::<BYTES, _>(x, codes, sums, group, f, |f| (both(f), none)),
+        Scales::Both(f, least) => {
+            let mut least = least.iter();
+            alone::<BYTES, _>(x, codes, sums, group, f, |f| (both(f), least.next().map(both)));
+        }
+    }
+}
+
+/// `step` adds the products of a quarter of a group, `BYTES / 4` bytes of codes;
+/// `unpack` gives a group's scales and its minima.
+#[inline(always)]
+fn alone<const BYTES: usize, S>(
+    x: Rows<'_>,
+    codes: &[u8],
+    sums: &mut [f32; PANEL],
+    (step, finish): (Step, Finish),
+    scales: &[S],
+    mut unpack: impl FnMut(&S) -> ([v128; 2], Option<[v128; 2]>),
+) {
+    let groups = (x.codes.len() / GROUP).min(codes.len() / BYTES).min(scales.len());
+    let each = x.scales[..groups].iter().zip(&x.sums[..groups]).zip(&x.totals[..groups]);
+    let zero = i32x4_splat(0);
     let mut total = [f32x4_splat(0.0); 2];
-    for g in 0..groups {
-        // SAFETY: the assertions above bound every offset.
-        unsafe {
-            let whole = group(x.codes.as_ptr().add(g * GROUP), w.codes.as_ptr().add(g * BYTES));
-            let a = f32x4_splat(*x.scales.as_ptr().add(g));
-            for (h, total) in total.iter_mut().enumerate() {
-                let scale = v128_load(w.scales.as_ptr().add(g * PANEL + 4 * h).cast());
-                let whole = f32x4_convert_i32x4(whole[h]);
-                *total = f32x4_add(*total, f32x4_mul(whole, f32x4_mul(a, scale)));
+    // Were they known, the compiler would unroll the quarters, put all sums of the
+    // first half before those of the second and keep the activations in memory; and
+    // V8 would make the masks anew every time.
+    let quarters = black_box(4);
+    let masks = black_box([0x000f, 0x00f0, 0x0f00].map(|m| u16x8_splat(m)));
+    let (mut a, mut b) = (x.codes.as_ptr(), codes.as_ptr());
+    for (((x_scale, x_sum), x_total), scale) in each.zip(scales) {
+        let mut whole = [[zero; 3]; 2];
+        for _ in 0..quarters {
+            // SAFETY: so many quarters of activations and of codes lie there.
+            unsafe {
+                step(a, b, &masks, &mut whole);
+                (a, b) = (a.add(GROUP / 4), b.add(BYTES / 4));
             }
-            if minima {
-                let a = f32x4_splat(*x.sums.as_ptr().add(g));
-                for (h, total) in total.iter_mut().enumerate() {
-                    let least = v128_load(w.minima.as_ptr().add(g * PANEL + 4 * h).cast());
-                    *total = f32x4_add(*total, f32x4_mul(a, least));
-                }
+        }
+        let whole = finish(whole, *x_total);
+        let (scale, minima) = unpack(scale);
+        let a = f32x4_splat(*x_scale);
+        for (h, total) in total.iter_mut().enumerate() {
+            let whole = f32x4_convert_i32x4(whole[h]);
+            *total = f32x4_add(*total, f32x4_mul(whole, f32x4_mul(a, scale[h])));
+        }
+        if let Some(least) = minima {
+            let a = f32x4_splat(*x_sum);
+            for (h, total) in total.iter_mut().enumerate() {
+                *total = f32x4_add(*total, f32x4_mul(a, least[h]));
             }
         }
     }
@@ -125,108 +169,79 @@ fn alone<const BYTES: usize>(
     }
 }
 
+/// Codes in the upper nibbles of a byte are left where they are and their sums
+/// shifted: 8 products of 16383 and 15 · 256 keep to 32 bits.
 #[inline(always)]
-unsafe fn four<const ZERO: i8>(a: *const i16, b: *const u8) -> [v128; 2] {
-    let zero = i32x4_splat(0);
-    let mut whole = [[zero; 2]; 2];
-    for chunk in 0..8 {
-        // SAFETY: the caller's; sixteen bytes hold two pairs of inputs.
-        let (bytes, pairs) = unsafe {
-            let pair = |i: usize| v128_load32_splat(a.add(4 * chunk + 2 * i).cast());
-            (v128_load(b.add(16 * chunk).cast()), [pair(0), pair(1)])
+unsafe fn four(a: *const i16, b: *const u8, masks: &[v128; 3], whole: &mut [[v128; 3]; 2]) {
+    // SAFETY: the caller's; two vectors hold four pairs of inputs.
+    let pair = |i: usize| unsafe { v128_load32_splat(a.add(2 * i).cast()) };
+    let pairs = [pair(0), pair(1), pair(2), pair(3)];
+    for (h, whole) in whole.iter_mut().enumerate() {
+        // SAFETY: as above.
+        let words = unsafe { v128_load(b.add(16 * h).cast()) };
+        let mut add = |to: usize, pair: usize, codes: v128| {
+            whole[to] = i32x4_add(whole[to], i32x4_dot_i16x8(pairs[pair], codes));
         };
-        let codes = [v128_and(bytes, u8x16_splat(15)), u8x16_shr(bytes, 4)];
-        for (i, whole) in whole.iter_mut().enumerate() {
-            let codes = if ZERO == 0 { codes[i] } else { i8x16_sub(codes[i], i8x16_splat(ZERO)) };
-            let halves = [i16x8_extend_low_i8x16(codes), i16x8_extend_high_i8x16(codes)];
-            for (h, whole) in whole.iter_mut().enumerate() {
-                *whole = i32x4_add(*whole, i32x4_dot_i16x8(pairs[i], halves[h]));
-            }
-        }
+        add(0, 0, v128_and(words, masks[0]));
+        add(1, 1, v128_and(words, masks[1]));
+        add(2, 2, v128_and(words, masks[2]));
+        add(0, 3, u16x8_shr(words, 12));
     }
-    [i32x4_add(whole[0][0], whole[1][0]), i32x4_add(whole[0][1], whole[1][1])]
 }
 
 #[inline(always)]
-unsafe fn eight(a: *const i16, b: *const u8) -> [v128; 2] {
-    let zero = i32x4_splat(0);
-    let mut whole = [[zero; 2]; 2];
-    for pair in 0..GROUP / 2 {
+fn shifted<const ZERO: i32>(whole: [[v128; 3]; 2], total: i32) -> [v128; 2] {
+    whole.map(|[low, middle, high]| {
+        let sum = i32x4_add(low, i32x4_add(i32x4_shr(middle, 4), i32x4_shr(high, 8)));
+        if ZERO == 0 { sum } else { i32x4_sub(sum, i32x4_splat(ZERO * total)) }
+    })
+}
+
+#[inline(always)]
+unsafe fn eight(a: *const i16, b: *const u8, _: &[v128; 3], whole: &mut [[v128; 3]; 2]) {
+    for pair in 0..4 {
         // SAFETY: the caller's; sixteen bytes hold one pair of inputs.
         let (codes, a) = unsafe {
             (v128_load(b.add(16 * pair).cast()), v128_load32_splat(a.add(2 * pair).cast()))
         };
         let halves = [i16x8_extend_low_i8x16(codes), i16x8_extend_high_i8x16(codes)];
         for h in 0..2 {
-            whole[pair % 2][h] = i32x4_add(whole[pair % 2][h], i32x4_dot_i16x8(a, halves[h]));
+            whole[h][pair % 2] = i32x4_add(whole[h][pair % 2], i32x4_dot_i16x8(a, halves[h]));
         }
     }
-    [i32x4_add(whole[0][0], whole[1][0]), i32x4_add(whole[0][1], whole[1][1])]
+}
+
+#[inline(always)]
+fn added(whole: [[v128; 3]; 2], _: i32) -> [v128; 2] {
+    whole.map(|[a, b, _]| i32x4_add(a, b))
+}
+
+#[inline(always)]
+fn floats(from: &[u16; 8]) -> [v128; 2] {
+    let float = |wide: v128| {
+        // The sign is in every bit above the fifteenth: one of them is kept.
+        let bits = v128_and(i32x4_shl(wide, 13), u32x4_splat(0x8fff_e000));
+        f32x4_mul(bits, f32x4_splat(super::BIAS))
+    };
+    // SAFETY: eight numbers lie there.
+    let halves = unsafe { v128_load(from.as_ptr().cast()) };
+    [float(i32x4_extend_low_i16x8(halves)), float(i32x4_extend_high_i16x8(halves))]
 }
 
 /// Eight finite half-precision numbers as floats.
 #[inline(always)]
 pub fn halves(from: &[u16; 8], to: &mut [f32; 8]) {
-    let float = |wide: v128| {
-        let magnitude = u32x4_shl(v128_and(wide, u32x4_splat(0x7fff)), 13);
-        let magnitude = f32x4_mul(magnitude, f32x4_splat(super::BIAS));
-        v128_or(magnitude, u32x4_shl(v128_and(wide, u32x4_splat(0x8000)), 16))
-    };
-    // SAFETY: eight numbers lie there, and there is room for eight.
+    let [low, high] = floats(from);
+    // SAFETY: there is room for eight.
     unsafe {
-        let halves = v128_load(from.as_ptr().cast());
-        v128_store(to.as_mut_ptr().cast(), float(u32x4_extend_low_u16x8(halves)));
-        v128_store(to.as_mut_ptr().add(4).cast(), float(u32x4_extend_high_u16x8(halves)));
+        v128_store(to.as_mut_ptr().cast(), low);
+        v128_store(to.as_mut_ptr().add(4).cast(), high);
     }
 }
-
-/// Sixteen bytes.
-#[derive(Clone, Copy)]
-pub struct Bytes(v128);
 
 /// Eight words of sixteen bits.
 #[derive(Clone, Copy)]
 pub struct Words(v128);
-
-impl Bytes {
-    #[inline(always)]
-    pub fn load(from: &[u8; 16]) -> Self {
-        // SAFETY: sixteen bytes lie there.
-        Self(unsafe { v128_load(from.as_ptr().cast()) })
-    }
-
-    #[inline(always)]
-    pub fn and(self, mask: u8) -> Self {
-        Self(v128_and(self.0, u8x16_splat(mask)))
-    }
-
-    #[inline(always)]
-    pub fn or(self, other: Self) -> Self {
-        Self(v128_or(self.0, other.0))
-    }
-
-    /// Bits may come in from the byte above: `and` takes them off.
-    #[inline(always)]
-    pub fn shr<const N: u32>(self) -> Self {
-        Self(u16x8_shr(self.0, N))
-    }
-
-    /// Of bytes that have room for it.
-    #[inline(always)]
-    pub fn shl<const N: u32>(self) -> Self {
-        Self(u16x8_shl(self.0, N))
-    }
-
-    #[inline(always)]
-    pub fn widen(self) -> [Words; 2] {
-        [Words(u16x8_extend_low_u8x16(self.0)), Words(u16x8_extend_high_u8x16(self.0))]
-    }
-
-    #[inline(always)]
-    pub fn widen_signed(self) -> [Words; 2] {
-        [Words(i16x8_extend_low_i8x16(self.0)), Words(i16x8_extend_high_i8x16(self.0))]
-    }
-}
 
 impl Words {
     #[inline(always)]
@@ -240,6 +255,41 @@ impl Words {
         assert!(from.len() >= 8);
         // SAFETY: eight words lie there.
         Self(unsafe { v128_load(from.as_ptr().cast()) })
+    }
+
+    /// Lower byte first.
+    #[inline(always)]
+    pub fn from_bytes(from: &[u8; 16]) -> Self {
+        // SAFETY: sixteen bytes lie there.
+        Self(unsafe { v128_load(from.as_ptr().cast()) })
+    }
+
+    /// Signed bytes.
+    #[inline(always)]
+    pub fn widen(from: &[u8; 16]) -> [Self; 2] {
+        let Self(bytes) = Self::from_bytes(from);
+        [Self(i16x8_extend_low_i8x16(bytes)), Self(i16x8_extend_high_i8x16(bytes))]
+    }
+
+    #[inline(always)]
+    pub fn and(self, other: Self) -> Self {
+        Self(v128_and(self.0, other.0))
+    }
+
+    #[inline(always)]
+    pub fn or(self, other: Self) -> Self {
+        Self(v128_or(self.0, other.0))
+    }
+
+    /// Zeros come in.
+    #[inline(always)]
+    pub fn shr<const N: u32>(self) -> Self {
+        Self(u16x8_shr(self.0, N))
+    }
+
+    #[inline(always)]
+    pub fn shl<const N: u32>(self) -> Self {
+        Self(u16x8_shl(self.0, N))
     }
 
     #[inline(always)]

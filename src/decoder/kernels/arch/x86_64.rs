@@ -2,7 +2,7 @@
 
 use super::super::blocks::{GROUP, Width};
 use super::super::input::Rows;
-use super::super::packed::{CODES, PANEL, Packed, Unpacked};
+use super::super::packed::{CODES, PANEL, Packed, Scales, Unpacked};
 use super::super::product;
 use core::arch::x86_64::*;
 
@@ -81,60 +81,103 @@ pub fn single(x: Rows<'_>, w: Packed<'_>, sums: &mut [f32; PANEL]) -> bool {
     // SAFETY: the processor has AVX2.
     unsafe {
         match w.width {
-            Width::Four => alone::<{ CODES / 2 }>(x, w, sums),
-            Width::Eight => alone::<CODES>(x, w, sums),
+            Width::Four => scaled::<{ CODES / 2 }>(x, w, sums),
+            Width::Eight => scaled::<CODES>(x, w, sums),
             _ => return false,
         }
     }
     true
 }
 
-/// Groups of `BYTES` bytes: of four bits a code, or of eight.
 #[target_feature(enable = "avx2")]
-fn alone<const BYTES: usize>(x: Rows<'_>, w: Packed<'_>, sums: &mut [f32; PANEL]) {
-    let groups = w.scales.len() / PANEL;
-    assert!(x.codes.len() >= groups * GROUP && w.codes.len() >= groups * BYTES);
-    assert!(x.scales.len() >= groups && x.sums.len() >= groups);
-    let minima = !w.minima.is_empty();
-    assert!(!minima || w.minima.len() >= groups * PANEL);
-    let zero = _mm256_set1_epi16(w.zero);
+fn scaled<const BYTES: usize>(x: Rows<'_>, w: Packed<'_>, sums: &mut [f32; PANEL]) {
+    // SAFETY: eight floats lie there.
+    let load = |f: &[f32; PANEL]| unsafe { _mm256_loadu_ps(f.as_ptr()) };
+    let float = |h: &[u16; PANEL]| {
+        let mut floats = [0.0; PANEL];
+        halves(h, &mut floats);
+        load(&floats)
+    };
+    let zero = i32::from(w.zero);
+    match w.scales {
+        Scales::Halves(h) => alone::<BYTES, _>(x, w.codes, zero, sums, h, |h| (float(h), None)),
+        Scales::Pairs(h) => {
+            alone::<BYTES, _>(x, w.codes, zero, sums, h, |[s, m]| (float(s), Some(float(m))));
+        }
+        Scales::Floats(f) => alone::<BYTES, _>(x, w.codes, zero, sums, f, |f| (load(f), None)),
+        Scales::Both(f, least) => {
+            let mut least = least.iter();
+            let unpack = |f: &_| (load(f), least.next().map(load));
+            alone::<BYTES, _>(x, w.codes, zero, sums, f, unpack);
+        }
+    }
+}
+
+/// Groups of `BYTES` bytes: of four bits a code, or of eight; `unpack` gives the
+/// scales and the minima of one.
+#[target_feature(enable = "avx2")]
+#[inline]
+fn alone<const BYTES: usize, S>(
+    x: Rows<'_>,
+    codes: &[u8],
+    zero: i32,
+    sums: &mut [f32; PANEL],
+    scales: &[S],
+    mut unpack: impl FnMut(&S) -> (__m256, Option<__m256>),
+) {
+    let (a, _) = x.codes.as_chunks::<GROUP>();
+    let (b, _) = codes.as_chunks::<BYTES>();
+    let groups = a.len().min(b.len()).min(scales.len());
+    assert!(x.scales.len() >= groups && x.sums.len() >= groups && x.totals.len() >= groups);
     let mut total = _mm256_setzero_ps();
     for g in 0..groups {
-        let mut whole = [_mm256_setzero_si256(); 2];
-        // SAFETY: the assertions above bound every offset.
-        unsafe {
-            let a = x.codes.as_ptr().add(g * GROUP);
-            let pair = |i: usize| _mm256_set1_epi32(a.add(2 * i).cast::<i32>().read_unaligned());
-            let b = w.codes.as_ptr().add(g * BYTES);
-            for chunk in 0..BYTES / 16 {
-                let bytes = _mm_loadu_si128(b.add(16 * chunk).cast());
-                if BYTES == CODES {
-                    let codes = _mm256_cvtepi8_epi16(bytes);
-                    let sum = _mm256_madd_epi16(pair(chunk), codes);
-                    whole[chunk % 2] = _mm256_add_epi32(whole[chunk % 2], sum);
-                    continue;
-                }
-                let low = _mm_and_si128(bytes, _mm_set1_epi8(15));
-                let high = _mm_and_si128(_mm_srli_epi16(bytes, 4), _mm_set1_epi8(15));
-                for (i, codes) in [low, high].into_iter().enumerate() {
-                    let codes = _mm256_sub_epi16(_mm256_cvtepu8_epi16(codes), zero);
-                    let sum = _mm256_madd_epi16(pair(2 * chunk + i), codes);
-                    whole[i] = _mm256_add_epi32(whole[i], sum);
-                }
-            }
-            let whole = _mm256_cvtepi32_ps(_mm256_add_epi32(whole[0], whole[1]));
-            let scale = _mm256_loadu_ps(w.scales.as_ptr().add(g * PANEL));
-            let scale = _mm256_mul_ps(_mm256_set1_ps(*x.scales.as_ptr().add(g)), scale);
-            total = _mm256_add_ps(total, _mm256_mul_ps(whole, scale));
-            if minima {
-                let least = _mm256_loadu_ps(w.minima.as_ptr().add(g * PANEL));
-                let a = _mm256_set1_ps(*x.sums.as_ptr().add(g));
-                total = _mm256_add_ps(total, _mm256_mul_ps(a, least));
-            }
+        // SAFETY: a group of activations and one of codes lie there.
+        let whole = unsafe { products::<BYTES>(a[g].as_ptr(), b[g].as_ptr()) };
+        let whole = _mm256_sub_epi32(whole, _mm256_set1_epi32(zero * x.totals[g]));
+        let (scale, minima) = unpack(&scales[g]);
+        let scale = _mm256_mul_ps(_mm256_set1_ps(x.scales[g]), scale);
+        total = _mm256_add_ps(total, _mm256_mul_ps(_mm256_cvtepi32_ps(whole), scale));
+        if let Some(least) = minima {
+            let a = _mm256_set1_ps(x.sums[g]);
+            total = _mm256_add_ps(total, _mm256_mul_ps(a, least));
         }
     }
     // SAFETY: eight floats lie there.
     unsafe { _mm256_storeu_ps(sums.as_mut_ptr(), total) };
+}
+
+/// Sums the products of a group, codes taken as they are.
+#[target_feature(enable = "avx2")]
+#[inline]
+unsafe fn products<const BYTES: usize>(a: *const i16, b: *const u8) -> __m256i {
+    // SAFETY: the caller's.
+    let pair = |i: usize| unsafe { _mm256_set1_epi32(a.add(2 * i).cast::<i32>().read_unaligned()) };
+    let add = |to: &mut __m256i, pair: __m256i, codes: __m256i| {
+        *to = _mm256_add_epi32(*to, _mm256_madd_epi16(pair, codes));
+    };
+    let mut whole = [_mm256_setzero_si256(); 3];
+    if BYTES == CODES {
+        for chunk in 0..GROUP / 2 {
+            // SAFETY: the caller's; sixteen bytes hold one pair of inputs.
+            let bytes = unsafe { _mm_loadu_si128(b.add(16 * chunk).cast()) };
+            add(&mut whole[chunk % 3], pair(chunk), _mm256_cvtepi8_epi16(bytes));
+        }
+        return _mm256_add_epi32(_mm256_add_epi32(whole[0], whole[1]), whole[2]);
+    }
+    // Codes in the upper nibbles of a byte are left where they are and their sums
+    // shifted: 8 products of 16383 and 15 · 256 keep to 32 bits.
+    for chunk in 0..4 {
+        // SAFETY: the caller's; 32 bytes hold four pairs of inputs.
+        let words = unsafe { _mm256_loadu_si256(b.add(32 * chunk).cast()) };
+        let masked = |mask: i16| _mm256_and_si256(words, _mm256_set1_epi16(mask));
+        add(&mut whole[0], pair(4 * chunk), masked(0x000f));
+        add(&mut whole[1], pair(4 * chunk + 1), masked(0x00f0));
+        add(&mut whole[2], pair(4 * chunk + 2), masked(0x0f00));
+        add(&mut whole[0], pair(4 * chunk + 3), _mm256_srli_epi16::<12>(words));
+    }
+    let upper =
+        _mm256_add_epi32(_mm256_srai_epi32::<4>(whole[1]), _mm256_srai_epi32::<8>(whole[2]));
+    _mm256_add_epi32(whole[0], upper)
 }
 
 /// Eight finite half-precision numbers as floats.
@@ -156,10 +199,6 @@ pub fn halves(from: &[u16; 8], to: &mut [f32; 8]) {
     }
 }
 
-/// Sixteen bytes.
-#[derive(Clone, Copy)]
-pub struct Bytes(__m128i);
-
 /// Eight words of sixteen bits.
 #[derive(Clone, Copy)]
 pub struct Words(__m128i);
@@ -170,49 +209,6 @@ macro_rules! sse2 {
         // SAFETY: every x86-64 processor has SSE2.
         unsafe { $e }
     };
-}
-
-impl Bytes {
-    #[inline(always)]
-    pub fn load(from: &[u8; 16]) -> Self {
-        // SAFETY: sixteen bytes lie there.
-        Self(unsafe { _mm_loadu_si128(from.as_ptr().cast()) })
-    }
-
-    #[inline(always)]
-    pub fn and(self, mask: u8) -> Self {
-        Self(sse2!(_mm_and_si128(self.0, _mm_set1_epi8(mask.cast_signed()))))
-    }
-
-    #[inline(always)]
-    pub fn or(self, other: Self) -> Self {
-        Self(sse2!(_mm_or_si128(self.0, other.0)))
-    }
-
-    /// Bits may come in from the byte above: `and` takes them off.
-    #[inline(always)]
-    pub fn shr<const N: i32>(self) -> Self {
-        Self(sse2!(_mm_srli_epi16::<N>(self.0)))
-    }
-
-    /// Of bytes that have room for it.
-    #[inline(always)]
-    pub fn shl<const N: i32>(self) -> Self {
-        Self(sse2!(_mm_slli_epi16::<N>(self.0)))
-    }
-
-    #[inline(always)]
-    pub fn widen(self) -> [Words; 2] {
-        let zero = sse2!(_mm_setzero_si128());
-        sse2!([Words(_mm_unpacklo_epi8(self.0, zero)), Words(_mm_unpackhi_epi8(self.0, zero))])
-    }
-
-    #[inline(always)]
-    pub fn widen_signed(self) -> [Words; 2] {
-        // Each byte above itself, then down with its sign.
-        let twice = sse2!([_mm_unpacklo_epi8(self.0, self.0), _mm_unpackhi_epi8(self.0, self.0)]);
-        twice.map(|t| Words(sse2!(_mm_srai_epi16::<8>(t))))
-    }
 }
 
 impl Words {
@@ -227,6 +223,43 @@ impl Words {
         assert!(from.len() >= 8);
         // SAFETY: eight words lie there.
         Self(unsafe { _mm_loadu_si128(from.as_ptr().cast()) })
+    }
+
+    /// Lower byte first.
+    #[inline(always)]
+    pub fn from_bytes(from: &[u8; 16]) -> Self {
+        // SAFETY: sixteen bytes lie there.
+        Self(unsafe { _mm_loadu_si128(from.as_ptr().cast()) })
+    }
+
+    /// Signed bytes.
+    #[inline(always)]
+    pub fn widen(from: &[u8; 16]) -> [Self; 2] {
+        let Self(bytes) = Self::from_bytes(from);
+        // Each byte above itself, then down with its sign.
+        let twice = sse2!([_mm_unpacklo_epi8(bytes, bytes), _mm_unpackhi_epi8(bytes, bytes)]);
+        twice.map(|t| Self(sse2!(_mm_srai_epi16::<8>(t))))
+    }
+
+    #[inline(always)]
+    pub fn and(self, other: Self) -> Self {
+        Self(sse2!(_mm_and_si128(self.0, other.0)))
+    }
+
+    #[inline(always)]
+    pub fn or(self, other: Self) -> Self {
+        Self(sse2!(_mm_or_si128(self.0, other.0)))
+    }
+
+    /// Zeros come in.
+    #[inline(always)]
+    pub fn shr<const N: i32>(self) -> Self {
+        Self(sse2!(_mm_srli_epi16::<N>(self.0)))
+    }
+
+    #[inline(always)]
+    pub fn shl<const N: i32>(self) -> Self {
+        Self(sse2!(_mm_slli_epi16::<N>(self.0)))
     }
 
     #[inline(always)]
