@@ -29,43 +29,103 @@ fn decode(model: &Model, prompts: &[Vec<u32>], n: usize) -> Any<Vec<Vec<u32>>> {
     Ok(model.generate(prompts, &vec![s; prompts.len()], &|_| false, &mut |_| {})?)
 }
 
-/// Seconds that this thread spent on the processor where the system tells, so that
-/// what else the machine does matters less; else those of the clock.
+/// candle's own quantized Llama, which gives the logits of the last position.
 #[cfg(not(target_arch = "wasm32"))]
-fn seconds() -> f64 {
-    let told = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
-    let told = told.and_then(|s| s.split_whitespace().next()?.parse::<f64>().ok());
-    let since = std::time::UNIX_EPOCH.elapsed().map_or(0.0, |d| d.as_secs_f64());
-    told.map_or(since, |nanoseconds| nanoseconds / 1e9)
+mod candle {
+    use super::Any;
+    use candle_core::quantized::gguf_file::Content;
+    use candle_core::{D, Device, Tensor};
+    use candle_transformers::models::quantized_llama::ModelWeights;
+
+    pub struct Llama(ModelWeights);
+
+    impl Llama {
+        pub fn load(path: &str) -> Any<Self> {
+            let mut file = std::fs::File::open(path)?;
+            let content = Content::read(&mut file)?;
+            Ok(Self(ModelWeights::from_gguf(content, &mut file, &Device::Cpu)?))
+        }
+
+        /// The likeliest next token of each of `prompts`, which are equally long.
+        pub fn read(&mut self, prompts: &[Vec<u32>], past: usize) -> Any<Vec<u32>> {
+            let shape = (prompts.len(), prompts[0].len());
+            let tokens = Tensor::from_vec(prompts.concat(), shape, &Device::Cpu)?;
+            Ok(self.0.forward(&tokens, past)?.argmax(D::Minus1)?.to_vec1()?)
+        }
+
+        pub fn decode(&mut self, prompts: &[Vec<u32>], n: usize) -> Any<()> {
+            let mut next = self.read(prompts, 0)?;
+            for i in 0..n {
+                let step: Vec<Vec<u32>> = next.iter().map(|t| vec![*t]).collect();
+                next = self.read(&step, prompts[0].len() + i)?;
+            }
+            Ok(())
+        }
+    }
 }
 
+/// Tokens per second of ours and of candle's, which take turns; medians.
 #[cfg(not(target_arch = "wasm32"))]
 fn main() -> Any<()> {
+    const ROUNDS: usize = 7;
+    const WRITTEN: usize = 32;
     let mut args = std::env::args().skip(1);
     let path = args.next().ok_or("usage: speed MODEL [TOKENS]")?;
     let n: u32 = args.next().map_or(Ok(256), |a| a.parse())?;
-    let start = seconds();
     let file = basetrace::source::FileSource::open(path.as_ref(), path.clone())?;
     let model = load(std::rc::Rc::new(file))?;
-    println!("load: {:.2} s", seconds() - start);
+    let mut llama = candle::Llama::load(&path)?;
     let vocab = model.config().vocab as u32;
     let tokens: Vec<u32> = (0..n).map(|i| (i * 7919 + 13) % vocab).collect();
-    let per_second = |what: &str, n: usize, start: f64| {
-        println!("{what}: {:.1} tokens/s", n as f64 / (seconds() - start));
+    let prompts = |batch: usize| -> Vec<Vec<u32>> {
+        (0..batch).map(|i| tokens[i..i + 16].to_vec()).collect()
     };
-    let start = seconds();
-    let sum: f32 = score(&model, &tokens)?.iter().sum();
-    per_second(&format!("score {n} (log-likelihood {sum:.4})"), n as usize, start);
-    let start = seconds();
-    model.next(std::slice::from_ref(&tokens), &mut |_| {})?;
-    per_second(&format!("read {n}"), n as usize, start);
-    for batch in [1, 4, 16, 32] {
-        let prompts: Vec<Vec<u32>> = (0..batch).map(|i| tokens[i..i + 8].to_vec()).collect();
-        decode(&model, &prompts, 1)?;
-        let start = seconds();
-        let written = decode(&model, &prompts, 32)?;
-        let total = written.iter().map(Vec::len).sum();
-        per_second(&format!("generate {batch} at a time"), total, start);
+    let timed = |work: &mut dyn FnMut() -> Any<()>| -> Any<f64> {
+        let start = std::time::Instant::now();
+        work()?;
+        Ok(start.elapsed().as_secs_f64())
+    };
+    let mut rates: Vec<(String, [Vec<f64>; 2])> = vec![];
+    let mut put = |task: String, count: usize, ours: f64, theirs: f64| {
+        let at = rates.iter().position(|(t, _)| *t == task).unwrap_or_else(|| {
+            rates.push((task, [vec![], vec![]]));
+            rates.len() - 1
+        });
+        for (rates, seconds) in rates[at].1.iter_mut().zip([ours, theirs]) {
+            rates.push(count as f64 / seconds);
+        }
+    };
+    for _ in 0..ROUNDS {
+        let ours = timed(&mut || score(&model, &tokens).map(drop))?;
+        put(format!("score {n}"), tokens.len(), ours, f64::NAN);
+        let ours = timed(&mut || {
+            model.next(std::slice::from_ref(&tokens), &mut |_| {})?;
+            Ok(())
+        })?;
+        let theirs = timed(&mut || llama.read(std::slice::from_ref(&tokens), 0).map(drop))?;
+        put(format!("prefill {n}"), tokens.len(), ours, theirs);
+        for batch in [1, 16] {
+            // What reading the prompts takes is taken off.
+            let prompts = prompts(batch);
+            let ours = |n| timed(&mut || decode(&model, &prompts, n).map(drop));
+            let ours = ours(1 + WRITTEN)? - ours(1)?;
+            let mut theirs = |n| timed(&mut || llama.decode(&prompts, n));
+            let theirs = theirs(WRITTEN)? - theirs(0)?;
+            put(format!("decode {batch} × {WRITTEN}"), batch * WRITTEN, ours, theirs);
+        }
+    }
+    println!("medians of {ROUNDS} rounds, one thread, tokens/s");
+    for (task, rates) in rates {
+        let [ours, theirs] = rates.map(|mut r| {
+            r.sort_by(f64::total_cmp);
+            r[r.len() / 2]
+        });
+        if theirs.is_nan() {
+            println!("  {task}: basetrace {ours:.1}");
+        } else {
+            let ratio = ours / theirs;
+            println!("  {task}: basetrace {ours:.1}, candle {theirs:.1} ({ratio:.1}×)");
+        }
     }
     Ok(())
 }
@@ -102,6 +162,16 @@ mod browser {
         pub fn read(&self, tokens: &[u32]) -> Result<u32, JsError> {
             let next = self.0.next(&[tokens.to_vec()], &mut |_| {});
             next.map(|n| n[0]).map_err(|e| JsError::new(&e.to_string()))
+        }
+
+        /// Products in reading `n` tokens: with quantized weights as whole numbers, and
+        /// of attention as floats.
+        pub fn products(&self, n: usize) -> Vec<f64> {
+            let c = self.0.config();
+            let layer = 2 * c.hidden * (c.q_width() + c.kv_width()) + 3 * c.hidden * c.intermediate;
+            let seen = n * (n + 1) / 2;
+            let all = |each: usize, times: usize| c.layers as f64 * each as f64 * times as f64;
+            vec![all(layer, n), all(2 * c.q_width(), seen)]
         }
 
         /// Greedy continuations of `batch` prompts of equal length, one after another.

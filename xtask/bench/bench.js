@@ -107,6 +107,13 @@ window.round = async (sizes, decode, batch) => {
   const peaks = await ours[0].ask({ what: "peaks", rounds: 4_000_000 });
   put("peak", "whole numbers, 10⁹ products/s", peaks.result.whole);
   put("peak", "floats, 10⁹ products/s", peaks.result.float);
+  // The time that the products of a prefill would take at the peaks.
+  for (const n of sizes) {
+    const [whole, float] = (await ours[0].ask({ what: "products", n })).result;
+    const least = (whole / peaks.result.whole + float / peaks.result.float) / 1e9;
+    const rate = out[`prefill ${n}`].basetrace / ours.length;
+    put("share of the peak", `prefill ${n}, %`, 100 * least * rate / n);
+  }
   return out;
 };
 

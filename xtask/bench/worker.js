@@ -9,6 +9,7 @@ const work = {
   score: ({ tokens }) => engine.score(Uint32Array.from(tokens)),
   read: ({ tokens }) => engine.read(Uint32Array.from(tokens)),
   decode: ({ prompts, batch, n }) => engine.decode(Uint32Array.from(prompts), batch, n),
+  products: ({ n }) => engine.products(n),
   peaks: ({ rounds }) => {
     const rate = (f, each) => {
       f(rounds);

@@ -6,8 +6,8 @@
 
 use super::product::Columns;
 
-/// Positions in a register block.
-pub const BLOCK: usize = 6;
+/// Positions in a register block: as many as registers hold, of which V8 has fifteen.
+pub const BLOCK: usize = if cfg!(target_arch = "wasm32") { 4 } else { 6 };
 
 /// All positions against a tile of weight rows of `k` values, from column
 /// `to.at` on.
@@ -68,7 +68,7 @@ fn all_positions<const W: usize>(x: &Blocks, panel: &[f32], to: Columns, out: &m
 #[inline(always)]
 fn positions<const W: usize>(m: usize, x: &[f32], panel: &[f32], to: Columns, out: &mut [f32]) {
     match m {
-        BLOCK => block_of::<BLOCK, W>(x, panel, to, out),
+        6 => block_of::<6, W>(x, panel, to, out),
         5 => block_of::<5, W>(x, panel, to, out),
         4 => block_of::<4, W>(x, panel, to, out),
         3 => block_of::<3, W>(x, panel, to, out),

@@ -28,23 +28,21 @@ fn rows<const M: usize>(x: Rows<'_>, w: &Unpacked, sums: &mut [[f32; PANEL]; BLO
     assert!(!minima || w.minima.len() >= groups * PANEL);
     let zero = f32x4_splat(0.0);
     let mut total = [[zero; 2]; M];
+    let pairs = black_box(GROUP / 2);
     for g in 0..groups {
         let mut whole = [[i32x4_splat(0); 2]; M];
         // SAFETY: the assertions above bound every offset.
         unsafe {
-            let a = x.codes.as_ptr().add(g * GROUP * M);
-            let b = w.codes.as_ptr().add(g * CODES);
-            for two in 0..GROUP / 4 {
-                let (a, b) = (a.add(4 * two * M), b.add(32 * two));
-                for pair in 0..2 {
-                    let (a, b) = (a.add(2 * pair * M), b.add(16 * pair));
-                    let (low, high) = (v128_load(b.cast()), v128_load(b.add(8).cast()));
-                    for (i, whole) in whole.iter_mut().enumerate() {
-                        let a = v128_load32_splat(a.add(2 * i).cast());
-                        whole[0] = i32x4_add(whole[0], i32x4_dot_i16x8(a, low));
-                        whole[1] = i32x4_add(whole[1], i32x4_dot_i16x8(a, high));
-                    }
+            let mut a = x.codes.as_ptr().add(g * GROUP * M);
+            let mut b = w.codes.as_ptr().add(g * CODES);
+            for _ in 0..pairs {
+                let (low, high) = (v128_load(b.cast()), v128_load(b.add(8).cast()));
+                for (i, whole) in whole.iter_mut().enumerate() {
+                    let a = v128_load32_splat(a.add(2 * i).cast());
+                    whole[0] = i32x4_add(whole[0], i32x4_dot_i16x8(a, low));
+                    whole[1] = i32x4_add(whole[1], i32x4_dot_i16x8(a, high));
                 }
+                (a, b) = (a.add(2 * M), b.add(16));
             }
             let scale = w.scales.as_ptr().add(g * PANEL);
             let scale = [v128_load(scale.cast()), v128_load(scale.add(4).cast())];
