@@ -107,15 +107,11 @@ window.round = async (sizes, decode, batch) => {
   const peaks = await ours[0].ask({ what: "peaks", rounds: 4_000_000 });
   put("peak", "whole numbers, 10⁹ products/s", peaks.result.whole);
   put("peak", "floats, 10⁹ products/s", peaks.result.float);
-  // The time that the products of a prefill would take at the peaks.
-  for (const n of sizes) {
-    const [whole, float] = (await ours[0].ask({ what: "products", n })).result;
-    const least = (whole / peaks.result.whole + float / peaks.result.float) / 1e9;
-    const rate = out[`prefill ${n}`].basetrace / ours.length;
-    put("share of the peak", `prefill ${n}, %`, 100 * least * rate / n);
-  }
   return out;
 };
+
+/// Products in reading `n` tokens: of whole numbers, and of floats.
+window.products = async (n) => [...(await window.engines.ours[0].ask({ what: "products", n })).result];
 
 /// Mean difference of log-probabilities between us and wllama, in bits per token:
 /// of given tokens with 2.4.0, of what it wrote itself with 3.13.0.

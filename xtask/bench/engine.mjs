@@ -62,6 +62,14 @@ for (const threads of [1, 2]) {
     });
     console.log(`  ${task}: ${cells.join(", ")}`);
   }
+  // What the products alone would take at the most that was seen of each instruction.
+  const peaks = Object.values(seen.peak).map((rates) => 1e9 * Math.max(...rates));
+  for (const n of SIZES) {
+    const products = await page.evaluate((n) => window.products(n), n);
+    const least = products.reduce((sum, p, i) => sum + p / peaks[i], 0);
+    const rate = median(seen[`prefill ${n}`].basetrace) / threads;
+    console.log(`  share of the peaks, prefill ${n}: ${(100 * least * rate / n).toFixed(0)} %`);
+  }
   await page.close();
 }
 await browser.close();
