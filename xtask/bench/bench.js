@@ -121,12 +121,12 @@ window.agree = async (n) => {
   const scores = (await ours[0].ask({ what: "score", tokens: given })).result;
   await two.kvClear();
   await two.samplingInit({ temp: 1 });
-  let sum = 0;
+  const gaps = [];
   for (let i = 0; i + 1 < n; i++) {
     await two.decode([given[i]], {});
     const all = await two.getLogits(-1);
     const p = all.find((l) => l.token === given[i + 1])?.p ?? 0;
-    sum += scores[i] - Math.log(p);
+    gaps.push((scores[i] - Math.log(p)) / Math.LN2);
   }
   const prompt = await prompt3(n);
   const answer = await three.createCompletion({ prompt, max_tokens: n, temperature: 0, logprobs: 1, cache_prompt: false, ignore_eos: true });
@@ -136,5 +136,7 @@ window.agree = async (n) => {
   const again = (await ours[0].ask({ what: "score", tokens: [...own, ...written] })).result.slice(own.length - 1);
   const theirs = content.map((t) => t.logprob);
   const gap = theirs.length ? again.reduce((s, v, i) => s + v - theirs[i], 0) / theirs.length : NaN;
-  return { given: sum / (n - 1) / Math.LN2, written: gap / Math.LN2, compared: theirs.length };
+  const mean = gaps.reduce((s, g) => s + g, 0) / gaps.length;
+  const variance = gaps.reduce((s, g) => s + (g - mean) ** 2, 0) / (gaps.length - 1);
+  return { given: mean, error: Math.sqrt(variance / gaps.length), written: gap / Math.LN2, compared: theirs.length };
 };
