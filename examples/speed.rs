@@ -72,6 +72,9 @@ fn main() -> Any<()> {
     let mut args = std::env::args().skip(1);
     let path = args.next().ok_or("usage: speed MODEL [TOKENS]")?;
     let n: u32 = args.next().map_or(Ok(256), |a| a.parse())?;
+    if n < 32 {
+        return Err("TOKENS must be 32 or more: sixteen prompts are taken from them".into());
+    }
     let file = basetrace::source::FileSource::open(path.as_ref(), path.clone())?;
     let model = load(std::rc::Rc::new(file))?;
     let mut llama = candle::Llama::load(&path)?;

@@ -10,14 +10,14 @@ use std::path::Path;
 /// `job` alone, builds the page and measures whole runs; with `native` and perhaps a
 /// model and a length, compares with candle's and llama.cpp's own.
 pub fn bench(root: &Path, arguments: &[&str]) -> Result<()> {
+    if let ["native", rest @ ..] = arguments {
+        return native(root, rest);
+    }
     let tools = tools::for_bench(root)?;
     if arguments == ["job"] {
         crate::build_page(root, &tools)?;
         let mut node = tools.command(root, "node");
         return run(node.arg("xtask/bench/job.mjs").env("CHROMIUM", &tools.chromium));
-    }
-    if let ["native", rest @ ..] = arguments {
-        return native(root, rest);
     }
     let mut build = cargo(root);
     build.args(["build", "--locked", "--release", "--target", WASM, "--example", "speed"]);

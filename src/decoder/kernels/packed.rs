@@ -61,10 +61,8 @@ pub enum Scales<'a> {
     Halves(&'a [[u16; PANEL]]),
     /// The same, each followed by the minima.
     Pairs(&'a [[[u16; PANEL]; 2]]),
-    /// Unpacked, from formats whose groups have factors of their own.
-    Floats(&'a [[f32; PANEL]]),
-    /// The same with minima.
-    Both(&'a [[f32; PANEL]], &'a [[f32; PANEL]]),
+    /// Scales and minima, unpacked: of groups that have factors of their own.
+    Floats(&'a [[f32; PANEL]], &'a [[f32; PANEL]]),
 }
 
 impl Unpacked {
@@ -152,21 +150,26 @@ impl Panels {
         }
     }
 
-    /// Panel `p` as it is; `to` is room for scales that must be unpacked.
-    pub fn packed<'a>(&'a self, p: usize, to: &'a mut Unpacked) -> Packed<'a> {
+    /// Panel `p` as it is, where no bits of its codes lie in planes of their own; `to`
+    /// is room for scales that must be unpacked.
+    pub fn packed<'a>(&'a self, p: usize, to: &'a mut Unpacked) -> Option<Packed<'a>> {
         let Format { width, zero, minimum, .. } = self.format;
+        if !matches!(width, Width::Four | Width::Eight) {
+            return None;
+        }
         let scales = if self.format.factors() {
             self.scales(p, to);
-            let (scales, minima) = (to.scales.as_chunks().0, to.minima.as_chunks().0);
-            if minimum { Scales::Both(scales, minima) } else { Scales::Floats(scales) }
+            Scales::Floats(to.scales.as_chunks().0, to.minima.as_chunks().0)
+        } else if minimum {
+            let pairs = self.halves.as_chunks().0.as_chunks().0;
+            Scales::Pairs(&pairs[p * self.groups..(p + 1) * self.groups])
         } else {
-            let kinds = 1 + usize::from(minimum);
-            let halves = &self.halves[p * self.groups * kinds * PANEL..];
-            let halves = halves[..self.groups * kinds * PANEL].as_chunks().0;
-            if minimum { Scales::Pairs(halves.as_chunks().0) } else { Scales::Halves(halves) }
+            let halves = self.halves.as_chunks().0;
+            Scales::Halves(&halves[p * self.groups..(p + 1) * self.groups])
         };
         let bytes = self.groups * stride(width);
-        Packed { width, zero, codes: &self.codes[p * bytes..(p + 1) * bytes], scales }
+        let codes = &self.codes[p * bytes..(p + 1) * bytes];
+        Some(Packed { width, zero, codes, scales })
     }
 
     /// Scales and minima of panel `p`.

@@ -44,11 +44,12 @@ pub fn panel(x: &Quantized, w: &Unpacked, to: Columns, out: &mut [f32]) {
 /// else against the panel unpacked. `room` is overwritten.
 pub fn single(x: &Quantized, panels: &Panels, p: usize, room: &mut Unpacked) -> [f32; PANEL] {
     let mut sums = [[0.0_f32; PANEL]; BLOCK];
-    if let Some(rows) = x.blocks().next()
-        && !arch::single(rows, panels.packed(p, room), &mut sums[0])
-    {
-        panels.unpack(p, room);
-        arch::block(rows, room, &mut sums);
+    if let Some(rows) = x.blocks().next() {
+        let packed = panels.packed(p, room);
+        if !packed.is_some_and(|w| arch::single(rows, w, &mut sums[0])) {
+            panels.unpack(p, room);
+            arch::block(rows, room, &mut sums);
+        }
     }
     sums[0]
 }
@@ -118,6 +119,26 @@ mod tests {
         arch::block(x.blocks().next().unwrap(), &w, &mut sums);
         for sum in sums[0] {
             assert!((sum - 4096.0 * GROUP as f32).abs() < 0.1, "{sum}");
+        }
+        // The largest codes of four bits, which are summed where they lie, and of eight.
+        for (dtype, code) in [(FORMATS[0], 0xff), (FORMATS[1], 0xff), (FORMATS[4], 0x7f)] {
+            let format = Format::of(dtype).unwrap();
+            let mut bytes = vec![code; PANEL * format.bytes];
+            for block in bytes.chunks_mut(format.bytes) {
+                // A scale of 1, and a minimum of 1 where there is one.
+                block[..2].copy_from_slice(&0x3c00_u16.to_le_bytes());
+                if format.minimum {
+                    block[2..4].copy_from_slice(&0x3c00_u16.to_le_bytes());
+                }
+            }
+            let panels = Panels::new(&bytes, GROUP, PANEL, format);
+            let mut room = Unpacked::new(GROUP, &format);
+            let fast = single(&x, &panels, 0, &mut room);
+            panels.unpack(0, &mut room);
+            let mut slow = [[0.0; PANEL]];
+            plain(x.blocks().next().unwrap(), &room, &mut slow);
+            assert_eq!(fast.map(f32::to_bits), slow[0].map(f32::to_bits), "{dtype:?}");
+            assert!(fast[0] >= 7.0 * GROUP as f32);
         }
     }
 }

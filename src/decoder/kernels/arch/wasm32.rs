@@ -6,7 +6,7 @@ use super::super::packed::{CODES, PANEL, Packed, Scales, Unpacked};
 use core::arch::wasm32::*;
 use std::hint::black_box;
 
-/// Eight sums, two weights and an activation fit sixteen registers.
+/// Eight sums, two weights, an activation and a product fit V8's fifteen registers.
 pub const BLOCK: usize = 4;
 
 /// Adds `x` times `w` to `sums`.
@@ -77,10 +77,9 @@ fn rows<const M: usize>(x: Rows<'_>, w: &Unpacked, sums: &mut [[f32; PANEL]; BLO
 /// Adds one row of `x` times a packed panel to `sums`, without unpacking it
 /// first; false where `width` is not made for that.
 pub fn single(x: Rows<'_>, w: Packed<'_>, sums: &mut [f32; PANEL]) -> bool {
-    match (w.width, w.zero) {
-        (Width::Four, 0) => scaled::<{ CODES / 2 }>(x, w, sums, (four, shifted::<0>)),
-        (Width::Four, 8) => scaled::<{ CODES / 2 }>(x, w, sums, (four, shifted::<8>)),
-        (Width::Eight, 0) => scaled::<CODES>(x, w, sums, (eight, added)),
+    match w.width {
+        Width::Four => scaled::<{ CODES / 2 }>(x, w, sums, (four, shifted)),
+        Width::Eight => scaled::<CODES>(x, w, sums, (eight, added)),
         _ => return false,
     }
     true
@@ -88,8 +87,8 @@ pub fn single(x: Rows<'_>, w: Packed<'_>, sums: &mut [f32; PANEL]) -> bool {
 
 /// Adds products of activations and bytes of codes.
 type Step = unsafe fn(*const i16, *const u8, &[v128; 3], &mut [[v128; 3]; 2]);
-/// The sums of a group, given that of the activations.
-type Finish = fn([[v128; 3]; 2], i32) -> [v128; 2];
+/// The sums of a group of what the steps added.
+type Finish = fn([[v128; 3]; 2]) -> [v128; 2];
 
 #[inline(always)]
 fn scaled<const BYTES: usize>(
@@ -98,20 +97,21 @@ fn scaled<const BYTES: usize>(
     sums: &mut [f32; PANEL],
     group: (Step, Finish),
 ) {
-    let both = |f: &[f32; PANEL]| {
+    let load = |f: &[f32; PANEL]| {
         // SAFETY: eight floats lie there.
         unsafe { [v128_load(f.as_ptr().cast()), v128_load(f.as_ptr().add(4).cast())] }
     };
-    let (x, codes, none) = (x, w.codes, None);
     match w.scales {
-        Scales::Halves(h) => alone::<BYTES, _>(x, codes, sums, group, h, |h| (floats(h), none)),
-        Scales::Pairs(h) => {
-            alone::<BYTES, _>(x, codes, sums, group, h, |[s, m]| (floats(s), Some(floats(m))));
+        Scales::Halves(scales) => {
+            alone::<BYTES>(x, w, scales.len(), sums, group, |g| (floats(&scales[g]), None));
         }
-        Scales::Floats(f) => alone::<BYTES, _>(x, codes, sums, group, f, |f| (both(f), none)),
-        Scales::Both(f, least) => {
-            let mut least = least.iter();
-            alone::<BYTES, _>(x, codes, sums, group, f, |f| (both(f), least.next().map(both)));
+        Scales::Pairs(pairs) => alone::<BYTES>(x, w, pairs.len(), sums, group, |g| {
+            (floats(&pairs[g][0]), Some(floats(&pairs[g][1])))
+        }),
+        Scales::Floats(scales, minima) => {
+            alone::<BYTES>(x, w, scales.len(), sums, group, |g| {
+                (load(&scales[g]), Some(load(&minima[g])))
+            });
         }
     }
 }
@@ -119,16 +119,16 @@ fn scaled<const BYTES: usize>(
 /// `step` adds the products of a quarter of a group, `BYTES / 4` bytes of codes;
 /// `unpack` gives a group's scales and its minima.
 #[inline(always)]
-fn alone<const BYTES: usize, S>(
+fn alone<const BYTES: usize>(
     x: Rows<'_>,
-    codes: &[u8],
+    w: Packed<'_>,
+    groups: usize,
     sums: &mut [f32; PANEL],
     (step, finish): (Step, Finish),
-    scales: &[S],
-    mut unpack: impl FnMut(&S) -> ([v128; 2], Option<[v128; 2]>),
+    unpack: impl Fn(usize) -> ([v128; 2], Option<[v128; 2]>),
 ) {
-    let groups = (x.codes.len() / GROUP).min(codes.len() / BYTES).min(scales.len());
-    let each = x.scales[..groups].iter().zip(&x.sums[..groups]).zip(&x.totals[..groups]);
+    assert!(x.codes.len() >= groups * GROUP && w.codes.len() >= groups * BYTES);
+    assert!(x.scales.len() >= groups && x.sums.len() >= groups && x.totals.len() >= groups);
     let zero = i32x4_splat(0);
     let mut total = [f32x4_splat(0.0); 2];
     // Were they known, the compiler would unroll the quarters, put all sums of the
@@ -136,25 +136,26 @@ fn alone<const BYTES: usize, S>(
     // V8 would make the masks anew every time.
     let quarters = black_box(4);
     let masks = black_box([0x000f, 0x00f0, 0x0f00].map(|m| u16x8_splat(m)));
-    let (mut a, mut b) = (x.codes.as_ptr(), codes.as_ptr());
-    for (((x_scale, x_sum), x_total), scale) in each.zip(scales) {
+    let (mut a, mut b) = (x.codes.as_ptr(), w.codes.as_ptr());
+    for g in 0..groups {
         let mut whole = [[zero; 3]; 2];
         for _ in 0..quarters {
-            // SAFETY: so many quarters of activations and of codes lie there.
+            // SAFETY: the assertion above: four quarters of each group lie there.
             unsafe {
                 step(a, b, &masks, &mut whole);
                 (a, b) = (a.add(GROUP / 4), b.add(BYTES / 4));
             }
         }
-        let whole = finish(whole, *x_total);
-        let (scale, minima) = unpack(scale);
-        let a = f32x4_splat(*x_scale);
+        let zeros = i32x4_splat(i32::from(w.zero) * x.totals[g]);
+        let whole = finish(whole).map(|sum| i32x4_sub(sum, zeros));
+        let (scale, minima) = unpack(g);
+        let a = f32x4_splat(x.scales[g]);
         for (h, total) in total.iter_mut().enumerate() {
             let whole = f32x4_convert_i32x4(whole[h]);
             *total = f32x4_add(*total, f32x4_mul(whole, f32x4_mul(a, scale[h])));
         }
         if let Some(least) = minima {
-            let a = f32x4_splat(*x_sum);
+            let a = f32x4_splat(x.sums[g]);
             for (h, total) in total.iter_mut().enumerate() {
                 *total = f32x4_add(*total, f32x4_mul(a, least[h]));
             }
@@ -188,10 +189,9 @@ unsafe fn four(a: *const i16, b: *const u8, masks: &[v128; 3], whole: &mut [[v12
 }
 
 #[inline(always)]
-fn shifted<const ZERO: i32>(whole: [[v128; 3]; 2], total: i32) -> [v128; 2] {
+fn shifted(whole: [[v128; 3]; 2]) -> [v128; 2] {
     whole.map(|[low, middle, high]| {
-        let sum = i32x4_add(low, i32x4_add(i32x4_shr(middle, 4), i32x4_shr(high, 8)));
-        if ZERO == 0 { sum } else { i32x4_sub(sum, i32x4_splat(ZERO * total)) }
+        i32x4_add(low, i32x4_add(i32x4_shr(middle, 4), i32x4_shr(high, 8)))
     })
 }
 
@@ -210,7 +210,7 @@ unsafe fn eight(a: *const i16, b: *const u8, _: &[v128; 3], whole: &mut [[v128; 
 }
 
 #[inline(always)]
-fn added(whole: [[v128; 3]; 2], _: i32) -> [v128; 2] {
+fn added(whole: [[v128; 3]; 2]) -> [v128; 2] {
     whole.map(|[a, b, _]| i32x4_add(a, b))
 }
 

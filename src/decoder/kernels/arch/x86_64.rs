@@ -98,17 +98,17 @@ fn scaled<const BYTES: usize>(x: Rows<'_>, w: Packed<'_>, sums: &mut [f32; PANEL
         halves(h, &mut floats);
         load(&floats)
     };
-    let zero = i32::from(w.zero);
     match w.scales {
-        Scales::Halves(h) => alone::<BYTES, _>(x, w.codes, zero, sums, h, |h| (float(h), None)),
-        Scales::Pairs(h) => {
-            alone::<BYTES, _>(x, w.codes, zero, sums, h, |[s, m]| (float(s), Some(float(m))));
+        Scales::Halves(scales) => {
+            alone::<BYTES>(x, w, scales.len(), sums, |g| (float(&scales[g]), None));
         }
-        Scales::Floats(f) => alone::<BYTES, _>(x, w.codes, zero, sums, f, |f| (load(f), None)),
-        Scales::Both(f, least) => {
-            let mut least = least.iter();
-            let unpack = |f: &_| (load(f), least.next().map(load));
-            alone::<BYTES, _>(x, w.codes, zero, sums, f, unpack);
+        Scales::Pairs(pairs) => alone::<BYTES>(x, w, pairs.len(), sums, |g| {
+            (float(&pairs[g][0]), Some(float(&pairs[g][1])))
+        }),
+        Scales::Floats(scales, minima) => {
+            alone::<BYTES>(x, w, scales.len(), sums, |g| {
+                (load(&scales[g]), Some(load(&minima[g])))
+            });
         }
     }
 }
@@ -117,24 +117,23 @@ fn scaled<const BYTES: usize>(x: Rows<'_>, w: Packed<'_>, sums: &mut [f32; PANEL
 /// scales and the minima of one.
 #[target_feature(enable = "avx2")]
 #[inline]
-fn alone<const BYTES: usize, S>(
+fn alone<const BYTES: usize>(
     x: Rows<'_>,
-    codes: &[u8],
-    zero: i32,
+    w: Packed<'_>,
+    groups: usize,
     sums: &mut [f32; PANEL],
-    scales: &[S],
-    mut unpack: impl FnMut(&S) -> (__m256, Option<__m256>),
+    unpack: impl Fn(usize) -> (__m256, Option<__m256>),
 ) {
-    let (a, _) = x.codes.as_chunks::<GROUP>();
-    let (b, _) = codes.as_chunks::<BYTES>();
-    let groups = a.len().min(b.len()).min(scales.len());
+    assert!(x.codes.len() >= groups * GROUP && w.codes.len() >= groups * BYTES);
     assert!(x.scales.len() >= groups && x.sums.len() >= groups && x.totals.len() >= groups);
     let mut total = _mm256_setzero_ps();
     for g in 0..groups {
-        // SAFETY: a group of activations and one of codes lie there.
-        let whole = unsafe { products::<BYTES>(a[g].as_ptr(), b[g].as_ptr()) };
-        let whole = _mm256_sub_epi32(whole, _mm256_set1_epi32(zero * x.totals[g]));
-        let (scale, minima) = unpack(&scales[g]);
+        // SAFETY: the assertion above: a group of each lies there.
+        let whole = unsafe {
+            products::<BYTES>(x.codes.as_ptr().add(g * GROUP), w.codes.as_ptr().add(g * BYTES))
+        };
+        let whole = _mm256_sub_epi32(whole, _mm256_set1_epi32(i32::from(w.zero) * x.totals[g]));
+        let (scale, minima) = unpack(g);
         let scale = _mm256_mul_ps(_mm256_set1_ps(x.scales[g]), scale);
         total = _mm256_add_ps(total, _mm256_mul_ps(_mm256_cvtepi32_ps(whole), scale));
         if let Some(least) = minima {
