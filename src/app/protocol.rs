@@ -5,7 +5,7 @@
 //! [`Request::Keep`] and [`Reply::Shared`] carry.
 
 use crate::error::Error;
-use crate::job::{Parameters, Progress, Share};
+use crate::job::{MODEL_MEMORY, Parameters, Progress, Share};
 use crate::report::Report;
 use crate::samples::{Note, Samples};
 use serde::{Deserialize, Serialize};
@@ -120,8 +120,6 @@ pub const PASTED: &str = "pasted text";
 
 /// Workers at the most: beyond these, memory bandwidth is what is short.
 const MOST_WORKERS: usize = 8;
-/// Bytes of models that may be in memory at a time, over all workers.
-const MODEL_MEMORY: u64 = 1 << 30;
 /// Bytes of the largest model below which a second worker is not worth its start.
 const SMALL_MODEL: u64 = 8 << 20;
 /// Samples below which it is not, either.

@@ -2,15 +2,18 @@
 //!
 //! Several sequences go through together: their rows are stacked for every
 //! matrix product, and only attention treats them apart. Nothing is padded.
+//! All rows pass one layer before the next, in batches that keep to the working
+//! memory, so that a layer's weights need to be there only once.
 
 use super::config::{Activation, Config, Position, Residual};
 use super::kernels::attention::{KeyValues, Shape};
 use super::kernels::{self, math};
 use super::weights::{Layer, Weights};
 use crate::error::Result;
+use std::ops::Range;
 
 /// Keys and values of one sequence so far, by layer.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct Cache {
     layers: Vec<KeyValues>,
     len: usize,
@@ -28,44 +31,78 @@ impl Cache {
     }
 }
 
-/// One sequence's share of the stacked rows.
+/// Tokens of a sequence.
+#[derive(Clone, Copy)]
+pub struct Segment<'a> {
+    /// The tokens.
+    pub tokens: &'a [u32],
+    /// The segment, earlier in the list, that they go on from.
+    pub parent: Option<usize>,
+}
+
+impl<'a> Segment<'a> {
+    /// Tokens that go on from no other segment.
+    pub fn alone(tokens: &'a [u32]) -> Self {
+        Self { tokens, parent: None }
+    }
+}
+
+/// A part of one segment in one batch.
 struct Span {
-    /// First row.
+    segment: usize,
+    /// First row within the batch.
     row: usize,
     /// Rows.
     len: usize,
-    /// Positions before them, in the cache.
-    past: usize,
+}
+
+/// Rows that are multiplied together.
+struct Batch {
+    /// Of all rows.
+    rows: Range<usize>,
+    spans: Vec<Span>,
+    tables: Rotations,
 }
 
 /// Hidden states (Σ len × embedding width, normalised, ready for the head) of
-/// `sequences`; with `caches`, one for each, sequences continue where they stopped.
+/// `segments`, at most `limit` rows at a time. With `caches`, one for each, those
+/// without a parent continue where theirs stopped, and all are there afterwards.
+/// `done` hears the rows that passed a layer.
+///
+/// # Errors
+/// As [`kernels::matmul`], and where a layer cannot be read.
 pub fn hidden(
     config: &Config,
     weights: &Weights,
-    sequences: &[&[u32]],
+    segments: &[Segment<'_>],
     mut caches: Option<&mut [Cache]>,
+    limit: usize,
+    done: &mut dyn FnMut(usize),
 ) -> Result<Vec<f32>> {
-    let mut spans = vec![];
-    let mut rows = 0;
-    for (s, tokens) in sequences.iter().enumerate() {
-        let past = caches.as_deref().map_or(0, |c| c[s].len);
-        spans.push(Span { row: rows, len: tokens.len(), past });
-        rows += tokens.len();
+    let mut starts: Vec<usize> = vec![];
+    for (s, segment) in segments.iter().enumerate() {
+        starts.push(match segment.parent {
+            Some(p) => starts[p] + segments[p].tokens.len(),
+            None => caches.as_deref().map_or(0, |c| c[s].len),
+        });
     }
-    let positions: Vec<usize> = spans.iter().flat_map(|s| s.past..s.past + s.len).collect();
-    let mut x = embed(config, weights, sequences, &positions)?;
-    let tables = Rotations::new(config, &positions);
-    for (i, layer) in weights.layers.iter().enumerate() {
-        let mut stores = caches
-            .as_deref_mut()
-            .map(|c| c.iter_mut().map(|c| &mut c.layers[i]).collect::<Vec<_>>());
-        self::layer(config, layer, i, &mut x, &spans, &tables, stores.as_deref_mut())?;
-    }
-    for (s, span) in spans.iter().enumerate() {
-        if let Some(caches) = caches.as_deref_mut() {
-            caches[s].len += span.len;
+    let positions: Vec<usize> =
+        segments.iter().zip(&starts).flat_map(|(s, from)| *from..from + s.tokens.len()).collect();
+    let mut x = embed(config, weights, segments, &positions)?;
+    let batches = batches(config, segments, &positions, limit.max(1));
+    for i in 0..config.layers {
+        let layer = weights.layer(i)?;
+        let kept = caches.as_deref_mut().map(|c| c.iter_mut().map(|c| &mut c.layers[i]).collect());
+        let mut stores = Stores::new(config, segments, kept);
+        for batch in &batches {
+            let rows = batch.rows.start * config.hidden..batch.rows.end * config.hidden;
+            self::layer(config, &layer, i, &mut x[rows], batch, &mut stores)?;
+            done(batch.rows.len());
         }
+    }
+    if let Some(caches) = caches {
+        let ends = segments.iter().zip(starts).map(|(s, from)| from + s.tokens.len());
+        caches.iter_mut().zip(ends).for_each(|(c, end)| c.len = end);
     }
     if let Some(norm) = &weights.final_norm {
         norm.apply(&mut x);
@@ -76,14 +113,108 @@ pub fn hidden(
     }
 }
 
+/// The rows of all segments, cut where a batch is full.
+fn batches(
+    config: &Config,
+    segments: &[Segment<'_>],
+    positions: &[usize],
+    limit: usize,
+) -> Vec<Batch> {
+    let mut batches = vec![];
+    let (mut spans, mut from, mut rows) = (vec![], 0, 0);
+    let mut close = |spans: &mut Vec<Span>, rows: Range<usize>| {
+        if !rows.is_empty() {
+            let tables = Rotations::new(config, &positions[rows.clone()]);
+            batches.push(Batch { rows, spans: std::mem::take(spans), tables });
+        }
+    };
+    for (segment, s) in segments.iter().enumerate() {
+        let mut left = s.tokens.len();
+        while left > 0 {
+            let len = left.min(limit - (rows - from));
+            spans.push(Span { segment, row: rows - from, len });
+            rows += len;
+            left -= len;
+            if rows - from == limit {
+                close(&mut spans, from..rows);
+                from = rows;
+            }
+        }
+    }
+    close(&mut spans, from..rows);
+    batches
+}
+
+/// The segments' keys and values of one layer, each after those of its parent.
+struct Stores<'a> {
+    segments: &'a [Segment<'a>],
+    /// The segment at work.
+    now: Option<usize>,
+    place: Place<'a>,
+}
+
+enum Place<'a> {
+    /// In caches, one for each segment.
+    Kept(Vec<&'a mut KeyValues>),
+    /// Here, as long as the segment or one that goes on from it is at work.
+    Passing {
+        held: Vec<KeyValues>,
+        /// How many of these have not ended, by segment.
+        users: Vec<usize>,
+    },
+}
+
+impl<'a> Stores<'a> {
+    fn new(c: &Config, segments: &'a [Segment<'a>], kept: Option<Vec<&'a mut KeyValues>>) -> Self {
+        let place = kept.map_or_else(
+            || {
+                let mut users = vec![1; segments.len()];
+                segments.iter().filter_map(|s| s.parent).for_each(|p| users[p] += 1);
+                let empty = KeyValues::new(c.kv_heads, c.head_dim);
+                Place::Passing { held: vec![empty; segments.len()], users }
+            },
+            Place::Kept,
+        );
+        Self { segments, now: None, place }
+    }
+
+    /// Those of `segment`; segments come in order.
+    fn of(&mut self, segment: usize) -> &mut KeyValues {
+        let last = self.now.replace(segment);
+        let begins = last != Some(segment);
+        let parent = self.segments[segment].parent.filter(|_| begins);
+        match &mut self.place {
+            Place::Kept(stores) => {
+                if let Some(parent) = parent {
+                    *stores[segment] = stores[parent].clone();
+                }
+                stores[segment]
+            }
+            Place::Passing { held, users } => {
+                let mut ended = |s: usize, held: &mut [KeyValues]| {
+                    users[s] -= 1;
+                    if users[s] == 0 { std::mem::take(&mut held[s]) } else { held[s].clone() }
+                };
+                if let Some(last) = last.filter(|_| begins) {
+                    ended(last, held);
+                }
+                if let Some(parent) = parent {
+                    held[segment] = ended(parent, held);
+                }
+                &mut held[segment]
+            }
+        }
+    }
+}
+
 fn embed(
     config: &Config,
     weights: &Weights,
-    sequences: &[&[u32]],
+    segments: &[Segment<'_>],
     positions: &[usize],
 ) -> Result<Vec<f32>> {
     let mut x = Vec::with_capacity(positions.len() * config.embedding);
-    for token in sequences.iter().flat_map(|s| s.iter()) {
+    for token in segments.iter().flat_map(|s| s.tokens) {
         x.extend(weights.embedding.row(*token as usize)?);
     }
     if config.embedding_scale != 1.0 {
@@ -103,23 +234,20 @@ fn embed(
     Ok(x)
 }
 
-type Store<'a> = &'a mut KeyValues;
-
 fn layer(
     c: &Config,
     w: &Layer,
     index: usize,
     x: &mut [f32],
-    spans: &[Span],
-    tables: &Rotations,
-    stores: Option<&mut [Store<'_>]>,
+    batch: &Batch,
+    stores: &mut Stores<'_>,
 ) -> Result<()> {
     let post = c.residual == Residual::PostNorm;
     let mut h = x.to_vec();
     if !post {
         w.attention_norm.apply(&mut h);
     }
-    let mut a = attention(c, w, index, &h, spans, tables, stores)?;
+    let mut a = attention(c, w, index, &h, batch, stores)?;
     if let Some(norm) = &w.attention_output_norm {
         norm.apply(&mut a);
     }
@@ -178,15 +306,14 @@ fn activate(kind: Activation, x: &mut [f32]) {
     }
 }
 
-/// Attention of all spans: rows × hidden.
+/// Attention of a batch: rows × hidden.
 fn attention(
     c: &Config,
     w: &Layer,
     index: usize,
     h: &[f32],
-    spans: &[Span],
-    tables: &Rotations,
-    mut stores: Option<&mut [Store<'_>]>,
+    batch: &Batch,
+    stores: &mut Stores<'_>,
 ) -> Result<Vec<f32>> {
     let input = w.query.input(h);
     let (mut q, mut k) = (w.query.apply_to(h, &input)?, w.key.apply_to(h, &input)?);
@@ -197,8 +324,8 @@ fn attention(
     if let Some(norm) = &w.key_norm {
         norm.apply(&mut k);
     }
-    tables.rotate(c, index, &mut q);
-    tables.rotate(c, index, &mut k);
+    batch.tables.rotate(c, index, &mut q);
+    batch.tables.rotate(c, index, &mut k);
     let (qw, kw) = (c.q_width(), c.kv_width());
     let mut out = vec![0.0; q.len()];
     let slopes = if c.position == Position::Alibi { alibi_slopes(c.heads) } else { vec![] };
@@ -208,13 +335,9 @@ fn attention(
         scale: c.attention_scale,
         slopes: &slopes,
     };
-    for (s, span) in spans.iter().enumerate() {
+    for span in &batch.spans {
         let of = |width: usize| span.row * width..(span.row + span.len) * width;
-        let mut own = KeyValues::new(c.kv_heads, c.head_dim);
-        let store = match stores.as_deref_mut() {
-            Some(stores) => &mut *stores[s],
-            None => &mut own,
-        };
+        let store = stores.of(span.segment);
         store.push(&k[of(kw)], &v[of(kw)]);
         store.attend(&q[of(qw)], &shape, &mut out[of(qw)]);
     }

@@ -1,9 +1,123 @@
-//! Drawing the next token.
+//! Generation: prompts continued together, each drawing its own next token.
 
-use super::Sampling;
+use super::forward::{Cache, Segment};
 use super::kernels::math;
+use super::prefix::Tree;
+use super::score::Work;
+use super::{CACHED, Model, Sampling, WORKING, head, retain};
+use crate::error::{Error, ErrorKind, Result};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+
+impl Model {
+    /// Continues every prompt by its own `sampling`; stops each at a token for
+    /// which `is_end` holds (not included), at its cap, or at the context's end.
+    ///
+    /// # Errors
+    /// As [`Model::score`].
+    pub fn generate(
+        &self,
+        prompts: &[Vec<u32>],
+        sampling: &[Sampling],
+        is_end: &dyn Fn(u32) -> bool,
+        done: &mut dyn FnMut(usize),
+    ) -> Result<Vec<Vec<u32>>> {
+        for prompt in prompts {
+            self.check(prompt)?;
+            if prompt.is_empty() {
+                return Err(Error::new(ErrorKind::Internal, "an empty prompt cannot be continued"));
+            }
+        }
+        let per_position = 2 * self.config.layers * self.config.kv_width();
+        let mut results = vec![];
+        while results.len() < prompts.len() {
+            let from = results.len();
+            let mut held = 0;
+            let n = (from..prompts.len())
+                .take_while(|i| {
+                    held += (prompts[*i].len() + sampling[*i].max_tokens) * per_position;
+                    held <= self.room(CACHED)
+                })
+                .count()
+                .max(1);
+            results.extend(self.generate_together(
+                &prompts[from..from + n],
+                &sampling[from..from + n],
+                is_end,
+                done,
+            )?);
+        }
+        Ok(results)
+    }
+
+    /// Prompts that fit the cache together, one step of all at a time.
+    fn generate_together(
+        &self,
+        prompts: &[Vec<u32>],
+        sampling: &[Sampling],
+        is_end: &dyn Fn(u32) -> bool,
+        done: &mut dyn FnMut(usize),
+    ) -> Result<Vec<Vec<u32>>> {
+        let (width, mut live) = (self.config.embedding, vec![]);
+        let (mut caches, mut samplers) = (vec![], vec![]);
+        let mut last: Vec<f32> = vec![];
+        let mut written = vec![vec![]; prompts.len()];
+        let mut order: Vec<usize> = (0..prompts.len()).collect();
+        order.sort_by_key(|i| &prompts[*i]);
+        let most = self.room(WORKING) / self.config.hidden.max(1);
+        let mut rest = &order[..];
+        while !rest.is_empty() {
+            let mut rows = 0;
+            let fits = |i: &&usize| {
+                rows += prompts[**i].len();
+                rows <= most
+            };
+            let (group, others) = rest.split_at(rest.iter().take_while(fits).count().max(1));
+            rest = others;
+            // What prompts have in common at their beginning is read once.
+            let tokens: Vec<&[u32]> = group.iter().map(|i| &prompts[*i][..]).collect();
+            let tree = Tree::new(&tokens);
+            let mut read = vec![Cache::new(&self.config); tree.segments.len()];
+            let total = tokens.iter().map(|t| t.len()).sum();
+            let mut work = Work::new(&self.config, tree.height(), 0, total, done);
+            let mut tell = |rows| work.layer(rows);
+            let hidden = self.hidden(&tree.segments, Some(&mut read), &mut tell)?;
+            work.end();
+            for (place, i) in group.iter().enumerate() {
+                let row = tree.last_row(place) * width;
+                last.extend_from_slice(&hidden[row..row + width]);
+                live.push(*i);
+                samplers.push(Sampler::new(&sampling[*i]));
+                caches.push(tree.take(place, &mut read));
+            }
+        }
+        while !live.is_empty() {
+            let logits = head::logits(&self.weights.head, &last)?;
+            let (mut steps, mut keep) = (vec![], vec![]);
+            for (slot, row) in logits.chunks_exact(self.config.vocab).enumerate() {
+                let (text, settings) = (&mut written[live[slot]], &sampling[live[slot]]);
+                let room = text.len() < settings.max_tokens;
+                let token = if room { Some(samplers[slot].draw(row)) } else { None };
+                let token = token.filter(|t| !is_end(*t));
+                text.extend(token);
+                let more =
+                    text.len() < settings.max_tokens && caches[slot].len() < self.config.context;
+                keep.push(token.is_some() && more);
+                steps.extend(token.filter(|_| more).map(|t| [t]));
+            }
+            retain(&mut live, |slot| keep[slot]);
+            retain(&mut caches, |slot| keep[slot]);
+            retain(&mut samplers, |slot| keep[slot]);
+            if live.is_empty() {
+                break;
+            }
+            let steps: Vec<Segment<'_>> = steps.iter().map(|s| Segment::alone(s)).collect();
+            last = self.hidden(&steps, Some(&mut caches), &mut |_| {})?;
+            done(steps.len());
+        }
+        Ok(written)
+    }
+}
 
 /// One prompt's own stream of random numbers.
 pub struct Sampler<'a> {

@@ -1,8 +1,9 @@
 //! What tests on a running model ask of it: the likeliest next tokens, its mean
 //! hidden state, and many short completions of one prompt.
 
-use super::forward::{self, Cache};
+use super::forward::{Cache, Segment};
 use super::generate::{Sampler, likeliest};
+use super::score::Work;
 use super::{CACHED, Model, Sampling, WORKING, head, retain};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -71,12 +72,9 @@ impl Model {
         done: &mut dyn FnMut(usize),
     ) -> Result<Vec<Vec<u32>>> {
         self.readable(prompt)?;
-        let (width, limit) = (self.config.embedding, self.rows());
+        let width = self.config.embedding;
         let mut read = [Cache::new(&self.config)];
-        let mut last = vec![];
-        for piece in prompt.chunks(limit) {
-            last = forward::hidden(&self.config, &self.weights, &[piece], Some(&mut read))?;
-        }
+        let last = self.hidden(&[Segment::alone(prompt)], Some(&mut read), &mut |_| {})?;
         done(prompt.len());
         let first = head::logits(&self.weights.head, &last[last.len() - width..])?;
         if first.iter().any(|l| l.is_nan()) {
@@ -85,7 +83,7 @@ impl Model {
         let [read] = read;
         let held =
             (prompt.len() + sampling.max_tokens) * 2 * self.config.layers * self.config.kv_width();
-        let together = (CACHED / held.max(1)).clamp(1, limit);
+        let together = (self.room(CACHED) / held.max(1)).clamp(1, self.rows());
         let mut written: Vec<Vec<u32>> = vec![vec![]; count];
         for from in (0..count).step_by(together) {
             let to = (from + together).min(count);
@@ -118,8 +116,8 @@ impl Model {
                 if live.is_empty() {
                     break;
                 }
-                let steps: Vec<&[u32]> = steps.iter().map(|s| &s[..]).collect();
-                let last = forward::hidden(&self.config, &self.weights, &steps, Some(&mut caches))?;
+                let steps: Vec<Segment<'_>> = steps.iter().map(|s| Segment::alone(s)).collect();
+                let last = self.hidden(&steps, Some(&mut caches), &mut |_| {})?;
                 logits = head::logits(&self.weights.head, &last)?;
                 done(steps.len());
             }
@@ -138,40 +136,27 @@ impl Model {
         for sequence in sequences {
             self.readable(sequence)?;
         }
-        let (width, limit) = (self.config.embedding, self.rows());
+        let width = self.config.embedding;
+        let most = self.room(WORKING) / self.config.hidden.max(1);
         let mut rest = sequences;
-        while let Some((first, others)) = rest.split_first() {
-            if first.len() > limit {
-                let mut cache = [Cache::new(&self.config)];
-                let mut rows = vec![];
-                for piece in first.chunks(limit) {
-                    rows.extend(forward::hidden(
-                        &self.config,
-                        &self.weights,
-                        &[piece],
-                        Some(&mut cache),
-                    )?);
-                    done(piece.len());
-                }
-                each(&rows);
-                rest = others;
-                continue;
-            }
+        while !rest.is_empty() {
             let mut rows = 0;
             let fits = |s: &&Vec<u32>| {
                 rows += s.len();
-                rows <= limit
+                rows <= most
             };
-            let (batch, others) = rest.split_at(rest.iter().take_while(fits).count());
+            let (group, others) = rest.split_at(rest.iter().take_while(fits).count().max(1));
             rest = others;
-            let batch: Vec<&[u32]> = batch.iter().map(Vec::as_slice).collect();
-            let hidden = forward::hidden(&self.config, &self.weights, &batch, None)?;
+            let segments: Vec<Segment<'_>> = group.iter().map(|s| Segment::alone(s)).collect();
+            let total = group.iter().map(Vec::len).sum();
+            let mut work = Work::new(&self.config, total, 0, total, done);
+            let hidden = self.hidden(&segments, None, &mut |rows| work.layer(rows))?;
+            work.end();
             let mut at = 0;
-            for sequence in &batch {
+            for sequence in group {
                 each(&hidden[at * width..(at + sequence.len()) * width]);
                 at += sequence.len();
             }
-            done(at);
         }
         Ok(())
     }

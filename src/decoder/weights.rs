@@ -94,7 +94,33 @@ pub struct Weights {
     pub embedding_norm: Option<NormWeights>,
     pub project_in: Option<Linear>,
     pub project_out: Option<Linear>,
-    pub layers: Vec<Layer>,
+    pub layers: Layers,
     pub final_norm: Option<NormWeights>,
     pub head: Linear,
+}
+
+/// The layers' weights.
+pub enum Layers {
+    /// In memory.
+    Held(Vec<Rc<Layer>>),
+    /// In the file: each is read when its turn comes, and dropped after it.
+    Stored(Box<load::Stored>),
+}
+
+impl Weights {
+    /// Layer `i`.
+    ///
+    /// # Errors
+    /// Where it has to be read, whatever is wrong with it.
+    pub fn layer(&self, i: usize) -> Result<Rc<Layer>> {
+        match &self.layers {
+            Layers::Held(layers) => Ok(Rc::clone(&layers[i])),
+            Layers::Stored(stored) => stored.layer(i).map(Rc::new),
+        }
+    }
+
+    /// Whether all layers are in memory.
+    pub fn held(&self) -> bool {
+        matches!(self.layers, Layers::Held(_))
+    }
 }

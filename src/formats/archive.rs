@@ -26,6 +26,7 @@ pub struct TensorInfo {
 }
 
 /// What the container says of the model beside its tensors.
+#[derive(Clone)]
 pub enum Metadata {
     /// GGUF key-value pairs.
     Gguf(gguf::Meta),
@@ -40,6 +41,7 @@ pub enum Metadata {
 }
 
 /// A candidate's opened headers: every tensor's place, no tensor's data.
+#[derive(Clone)]
 pub struct Archive {
     /// The candidate's label.
     pub label: String,
@@ -66,6 +68,11 @@ impl Archive {
         } else {
             parts.gguf(&files.label)
         }
+    }
+
+    /// Bytes of all tensors.
+    pub fn bytes(&self) -> u64 {
+        self.tensors.values().map(|t| t.bytes as u64).sum()
     }
 
     /// The place of tensor `name`.

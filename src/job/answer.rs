@@ -47,7 +47,7 @@ pub fn answer(
     let archive = Archive::open(files)?;
     let tokenizer = Tokenizer::open(&archive)?;
     let stage = format!("Loading {label}");
-    let total = archive.tensors.values().map(|t| t.bytes as u64).sum();
+    let total = archive.bytes();
     let model = Model::load(&archive, &mut |done| {
         progress(&Progress { stage: stage.clone(), done, total, unit: "bytes".into() });
     })?;

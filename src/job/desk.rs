@@ -2,10 +2,10 @@
 //! memo holds is not computed again, and a model that has nothing to compute is
 //! not loaded.
 
-use super::Progress;
 use super::members::described;
 use super::memo::{Memo, ModelId};
 use super::observe::Task;
+use super::{MODEL_MEMORY, Progress};
 use crate::decoder::{Model, Sampling, TokenScore};
 use crate::error::{Error, ErrorKind, Result};
 use crate::evidence::ResponseScore;
@@ -13,10 +13,18 @@ use crate::formats::{Archive, CandidateFiles};
 use crate::report::Candidate;
 use crate::tokenizer::{Pair, Tokenizer};
 
-/// The one model in memory, once something is asked of it.
+/// The model at work, in memory once something is asked of it.
 pub struct Loaded<'a> {
     worker: &'a Worker,
     id: Option<ModelId>,
+    tokenizer: Tokenizer,
+    model: Option<Model>,
+}
+
+/// A model put by for its second turn.
+struct Kept {
+    /// Its place in the job's list.
+    index: usize,
     tokenizer: Tokenizer,
     model: Option<Model>,
 }
@@ -68,6 +76,9 @@ pub struct Desk<'a> {
     done: u64,
     /// Estimates of the passes still to come, the next last.
     ahead: Vec<u64>,
+    kept: Vec<Kept>,
+    /// Bytes of models that may still be put by.
+    room: u64,
 }
 
 impl<'a> Desk<'a> {
@@ -88,22 +99,36 @@ impl<'a> Desk<'a> {
             / parts;
         let mut ahead = vec![];
         for i in 0..n {
-            ahead.extend([own as u64, ((prompts + responses) / parts) as u64]);
-            ahead.extend(vec![own as u64; i + 1]);
+            let scored = (prompts + responses) / parts + (i + 1) * own;
+            ahead.extend([own as u64, scored as u64]);
         }
-        ahead.extend(vec![own as u64; n * n.saturating_sub(1) / 2]);
+        ahead.extend((1..n).map(|after| (after * own) as u64));
         ahead.reverse();
-        Self { task, memo, progress, done: 0, ahead }
+        let room = MODEL_MEMORY / parts as u64;
+        Self { task, memo, progress, done: 0, ahead, kept: vec![], room }
     }
 
     /// Reads a model's vocabulary; its weights wait until they are needed.
-    pub fn open<'w>(&self, worker: &'w Worker) -> Result<Loaded<'w>> {
-        Ok(Loaded {
-            worker,
-            id: self.task.ids.get(worker.index).copied().flatten(),
-            tokenizer: Tokenizer::open(&worker.archive)?,
-            model: None,
-        })
+    pub fn open<'w>(&mut self, worker: &'w Worker) -> Result<Loaded<'w>> {
+        let id = self.task.ids.get(worker.index).copied().flatten();
+        if let Some(i) = self.kept.iter().position(|k| k.index == worker.index) {
+            let Kept { tokenizer, model, .. } = self.kept.swap_remove(i);
+            return Ok(Loaded { worker, id, tokenizer, model });
+        }
+        Ok(Loaded { worker, id, tokenizer: Tokenizer::open(&worker.archive)?, model: None })
+    }
+
+    /// Puts a model by for its second turn, where there is room beside the
+    /// largest that may come.
+    pub fn keep(&mut self, loaded: Loaded<'_>) {
+        let Loaded { worker, tokenizer, model, .. } = loaded;
+        let bytes = worker.archive.bytes();
+        let largest = self.task.candidates.iter().map(|c| c.files.iter().map(|f| f.len()).sum());
+        let free = self.room.saturating_sub(largest.max().unwrap_or(0));
+        if bytes <= free {
+            self.room -= bytes;
+            self.kept.push(Kept { index: worker.index, tokenizer, model });
+        }
     }
 
     /// The model, read where it was not yet.
@@ -113,7 +138,7 @@ impl<'a> Desk<'a> {
             Some(model) => model,
             None => {
                 let stage = format!("Loading {}", loaded.worker.about.label);
-                let total: u64 = archive.tensors.values().map(|t| t.bytes as u64).sum();
+                let total = archive.bytes();
                 let progress = &mut self.progress;
                 Model::load(archive, &mut |done| {
                     progress(&Progress { stage: stage.clone(), done, total, unit: "bytes".into() });
@@ -173,16 +198,26 @@ impl<'a> Desk<'a> {
         Ok(())
     }
 
-    pub fn score_suspect(
+    /// Scores the suspect's responses and those of the candidates that `writers`
+    /// names with what they wrote. All at once: those to one prompt share it.
+    pub fn score_all(
         &mut self,
         results: &mut Results,
         loaded: &mut Loaded<'_>,
+        writers: &[(usize, &[String])],
         problems: &mut Vec<Error>,
     ) -> Result<()> {
-        let responses: Vec<&str> = self.task.samples.iter().map(|s| s.response.as_str()).collect();
+        let suspect: Vec<&str> = self.task.samples.iter().map(|s| s.response.as_str()).collect();
         let about = &loaded.worker.about;
-        let stage = format!("{} scores the suspect", about.label);
-        let (scores, long) = self.score(loaded, &stage, &responses)?;
+        let stage = format!("{} scores all responses", about.label);
+        let texts = writers.iter().map(|(_, own)| own.iter().map(String::as_str).collect());
+        let texts: Vec<Vec<&str>> = std::iter::once(suspect).chain(texts).collect();
+        let mut scored = self.score(loaded, &stage, &texts)?.into_iter();
+        let (scores, long) = scored.next().unwrap_or_default();
+        results.suspect = scores;
+        for ((writer, _), (scores, _)) in writers.iter().zip(scored) {
+            results.others[*writer] = scores;
+        }
         if long > 0 {
             let context = about.context;
             problems.push(
@@ -196,64 +231,62 @@ impl<'a> Desk<'a> {
                 .hint("those samples do not count for any candidate; shorten them to use them"),
             );
         }
-        results.suspect = scores;
         Ok(())
     }
 
-    pub fn score_own(
+    /// Scores what the candidates after this one wrote.
+    pub fn score_later(
         &mut self,
         results: &mut Results,
         loaded: &mut Loaded<'_>,
-        writer: &Worker,
-        own: &[String],
+        writers: &[(usize, &[String])],
     ) -> Result<()> {
-        let responses: Vec<&str> = own.iter().map(String::as_str).collect();
-        let stage =
-            format!("{} scores the responses of {}", loaded.worker.about.label, writer.about.label);
-        results.others[writer.index] = self.score(loaded, &stage, &responses)?.0;
+        let stage = format!("{} scores the others' responses", loaded.worker.about.label);
+        let texts: Vec<Vec<&str>> =
+            writers.iter().map(|(_, own)| own.iter().map(String::as_str).collect()).collect();
+        for ((writer, _), (scores, _)) in writers.iter().zip(self.score(loaded, &stage, &texts)?) {
+            results.others[*writer] = scores;
+        }
         Ok(())
     }
 
-    /// Scores one response per sample; empty and over-long ones and those of
+    /// Scores texts of one response per sample; empty and over-long ones and those of
     /// other shares are `None`, the second number counts the over-long.
     fn score(
         &mut self,
         loaded: &mut Loaded<'_>,
         stage: &str,
-        responses: &[&str],
-    ) -> Result<(Vec<Option<ResponseScore>>, usize)> {
+        texts: &[Vec<&str>],
+    ) -> Result<Vec<(Vec<Option<ResponseScore>>, usize)>> {
         let context = loaded.worker.about.context;
-        let (mut pairs, mut long) = (vec![], 0);
-        for (i, response) in responses.iter().enumerate() {
-            if response.is_empty() || !self.task.share.has(i) {
-                continue;
+        let mut results: Vec<(Vec<Option<ResponseScore>>, usize)> =
+            texts.iter().map(|responses| (vec![None; responses.len()], 0)).collect();
+        let mut pairs: Vec<(usize, usize, Pair)> = vec![];
+        for (text, responses) in texts.iter().enumerate() {
+            for (i, response) in responses.iter().enumerate() {
+                if response.is_empty() || !self.task.share.has(i) {
+                    continue;
+                }
+                let variants = loaded.tokenizer.pair_variants(self.prompt(i), response)?;
+                if variants.iter().any(|p| p.tokens.len() > context) {
+                    results[text].1 += 1;
+                    continue;
+                }
+                pairs.extend(variants.into_iter().map(|p| (text, i, p)));
             }
-            let variants: Vec<(usize, Pair)> = loaded
-                .tokenizer
-                .pair_variants(self.prompt(i), response)?
-                .into_iter()
-                .map(|p| (i, p))
-                .collect();
-            if variants.iter().any(|(_, p)| p.tokens.len() > context) {
-                long += 1;
-                continue;
-            }
-            pairs.extend(variants);
         }
         let sequences: Vec<(&[u32], usize)> =
-            pairs.iter().map(|(_, p)| (&p.tokens[..], p.start)).collect();
+            pairs.iter().map(|(.., p)| (&p.tokens[..], p.start)).collect();
         let scored = self.scores(loaded, stage, &sequences)?;
-        let mut scores: Vec<Option<ResponseScore>> = vec![None; responses.len()];
-        for ((i, pair), tokens) in pairs.into_iter().zip(scored) {
-            let score = ResponseScore { bytes: responses[i].len(), tokens, spans: pair.spans };
+        for ((text, i, pair), tokens) in pairs.into_iter().zip(scored) {
+            let score = ResponseScore { bytes: texts[text][i].len(), tokens, spans: pair.spans };
+            let place = &mut results[text].0[i];
             // Of the ways to read the join between prompt and response the likelier counts.
-            let better =
-                scores[i].as_ref().is_none_or(|s| s.log_likelihood() < score.log_likelihood());
-            if better {
-                scores[i] = Some(score);
+            if place.as_ref().is_none_or(|s| s.log_likelihood() < score.log_likelihood()) {
+                *place = Some(score);
             }
         }
-        Ok((scores, long))
+        Ok(results)
     }
 
     /// [`Model::score`] of what the memo does not hold.

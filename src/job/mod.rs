@@ -34,6 +34,10 @@ use observe::{Observed, Task};
 pub use parameters::Parameters;
 use suspects::Suspect;
 
+/// Bytes of models that may be in memory at a time, over all workers, where one
+/// alone does not take more.
+pub const MODEL_MEMORY: u64 = 1 << 30;
+
 /// What to rank, by what.
 #[derive(Default)]
 pub struct Job {

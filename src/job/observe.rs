@@ -1,9 +1,9 @@
 //! The models at work: every candidate writes its own responses to the
 //! samples' prompts, and scores the suspect's responses and everyone's own.
 //!
-//! One model is in memory at a time. On the way down the list each candidate
-//! writes and scores what is there by then; on the way back up it scores what
-//! those after it wrote.
+//! On the way down the list each candidate writes and scores what is there by
+//! then; on the way back up it scores what those after it wrote. One model is in
+//! memory at a time, beside those before it that fit.
 
 use super::desk::{Desk, Results, Worker};
 use super::memo::{Memo, ModelId};
@@ -89,12 +89,15 @@ pub fn all(
         let result = desk.open(worker).and_then(|mut loaded| {
             let mine = &mut rest[0];
             desk.write(mine, &mut loaded)?;
-            desk.score_suspect(mine, &mut loaded, problems)?;
-            for (writer, theirs) in workers.iter().zip(before.iter()) {
-                desk.score_own(mine, &mut loaded, writer, &theirs.own)?;
-            }
             let own = mine.own.clone();
-            desk.score_own(mine, &mut loaded, worker, &own)
+            let theirs = before.iter().map(|r| &r.own[..]).chain([&own[..]]);
+            let writers: Vec<_> = workers.iter().map(|w| w.index).zip(theirs).collect();
+            desk.score_all(mine, &mut loaded, &writers, problems)?;
+            // The last has no second turn.
+            if n + 1 < workers.len() {
+                desk.keep(loaded);
+            }
+            Ok(())
         });
         match result {
             Ok(()) => n += 1,
@@ -110,11 +113,9 @@ pub fn all(
         i -= 1;
         let (upto, after) = results.split_at_mut(i + 1);
         let result = desk.open(&workers[i]).and_then(|mut loaded| {
-            let writers = workers[i + 1..].iter().zip(after.iter());
-            let mut writers = writers.map(|(writer, theirs)| (writer, &theirs.own));
-            writers.try_for_each(|(writer, own)| {
-                desk.score_own(&mut upto[i], &mut loaded, writer, own)
-            })
+            let theirs = after.iter().map(|r| &r.own[..]);
+            let writers: Vec<_> = workers[i + 1..].iter().map(|w| w.index).zip(theirs).collect();
+            desk.score_later(&mut upto[i], &mut loaded, &writers)
         });
         if let Err(e) = result {
             problems.push(e.in_file(workers.remove(i).about.label));

@@ -13,7 +13,7 @@ use std::ops::Range;
 const W: usize = 8;
 
 /// Keys and values of one sequence and layer.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct KeyValues {
     head_dim: usize,
     len: usize,

@@ -4,7 +4,7 @@ use super::super::config::{Config, Part, Position, Residual};
 use super::super::families::{Layout, Place};
 use super::super::kernels::{Matrix, TILE_ROWS};
 use super::super::locate::Prefix;
-use super::{Layer, Linear, NormWeights, Weights};
+use super::{Layer, Layers, Linear, NormWeights, Weights};
 use crate::error::{Error, ErrorKind, Result};
 use crate::formats::{Archive, TensorInfo};
 use candle_core::quantized::GgmlDType;
@@ -14,12 +14,19 @@ use std::rc::Rc;
 /// Bytes read from a file at a time; the load's working memory is a small multiple.
 const PIECE: usize = 4 << 20;
 
-/// Loads what `layout` names from `archive`; `loaded` hears the bytes read so far.
+/// Loads what `layout` names from `archive`; the layers only where all of the
+/// archive has at most `room` bytes. `loaded` hears the bytes read so far.
 ///
 /// # Errors
 /// Missing, misshapen, unreadable or non-finite tensors, by name.
-pub fn load(archive: &Archive, layout: &Layout, loaded: &mut dyn FnMut(u64)) -> Result<Weights> {
-    let mut l = Loader { archive, layout, prefix: Prefix::find(archive, layout), bytes: 0, loaded };
+pub fn load(
+    archive: &Archive,
+    layout: Layout,
+    room: u64,
+    loaded: &mut dyn FnMut(u64),
+) -> Result<Weights> {
+    let prefix = Prefix::find(archive, &layout);
+    let mut l = Loader { archive, layout: &layout, prefix: &prefix, bytes: 0, loaded };
     let c = &layout.config;
     let embedding = l.matrix(Part::Embedding, c.vocab, c.embedding)?;
     let positions = match c.position {
@@ -46,7 +53,7 @@ pub fn load(archive: &Archive, layout: &Layout, loaded: &mut dyn FnMut(u64)) -> 
         } else {
             None
         },
-        layers: vec![],
+        layers: Layers::Held(vec![]),
         final_norm: if c.final_norm { Some(l.norm(Part::FinalNorm, c.hidden)?) } else { None },
         head: if l.has(Part::Head) {
             l.linear(Part::Head, c.vocab, c.embedding)?
@@ -59,16 +66,37 @@ pub fn load(archive: &Archive, layout: &Layout, loaded: &mut dyn FnMut(u64)) -> 
         },
         embedding,
     };
-    for i in 0..c.layers {
-        weights.layers.push(l.layer(i, c)?);
-    }
+    weights.layers = if archive.bytes() <= room {
+        let layers = (0..c.layers).map(|i| l.layer(i, c).map(Rc::new));
+        Layers::Held(layers.collect::<Result<_>>()?)
+    } else {
+        Layers::Stored(Box::new(Stored { archive: archive.clone(), layout, prefix }))
+    };
     Ok(weights)
+}
+
+/// Layers that stay in their file.
+pub struct Stored {
+    archive: Archive,
+    layout: Layout,
+    prefix: Prefix,
+}
+
+impl Stored {
+    /// Reads layer `i`.
+    ///
+    /// # Errors
+    /// As [`load`].
+    pub fn layer(&self, i: usize) -> Result<Layer> {
+        let (archive, layout, prefix) = (&self.archive, &self.layout, &self.prefix);
+        Loader { archive, layout, prefix, bytes: 0, loaded: &mut |_| {} }.layer(i, &layout.config)
+    }
 }
 
 struct Loader<'a> {
     archive: &'a Archive,
     layout: &'a Layout,
-    prefix: Prefix,
+    prefix: &'a Prefix,
     bytes: u64,
     loaded: &'a mut dyn FnMut(u64),
 }
