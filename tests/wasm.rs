@@ -118,7 +118,7 @@ fn kernels() {
     ] {
         let stored = QTensor::quantize(&weights, dtype).unwrap();
         let row = Matrix::row_bytes(INNER, dtype).unwrap();
-        let mut matrix = Matrix::new(INNER, dtype);
+        let mut matrix = Matrix::new(OUTER, INNER, dtype);
         let data = stored.data().unwrap();
         for tile in data.chunks(row * basetrace::decoder::kernels::TILE_ROWS) {
             matrix.push(tile.len() / row, tile).unwrap();

@@ -13,7 +13,7 @@ const PIECE: usize = 4 << 20;
 /// Small reads take this much ahead: asking costs more than reading.
 const AHEAD: usize = 256 << 10;
 /// Bytes of a buffer that makes the browser look for others to collect.
-const NUDGE: u32 = 1 << 20;
+const NUDGE: u32 = 4 << 20;
 
 /// A browser's file, read by range.
 pub struct BlobSource {

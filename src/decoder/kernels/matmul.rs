@@ -6,8 +6,8 @@
 
 use super::float::{self, Blocks};
 use super::input::Quantized;
-use super::matrix::{Matrix, TILE_ROWS, Tile};
-use super::packed::{PANEL, Unpacked};
+use super::matrix::{Matrix, TILE_ROWS};
+use super::packed::{PANEL, Panels};
 use super::product::{self, Columns};
 use crate::error::Result;
 use std::ops::Range;
@@ -60,30 +60,27 @@ pub fn columns(
 ) -> Result<()> {
     let first = tiles.start * TILE_ROWS;
     let n = (tiles.end * TILE_ROWS).min(w.rows()) - first;
-    let mut unpacked = w.format().map(|f| Unpacked::new(w.cols(), &f));
-    let mut panel = vec![];
-    for t in tiles {
-        let at = t * TILE_ROWS - first;
-        match (&x.0, w.stored(t), &mut unpacked) {
-            (Kind::Quantized(x), Tile::Panels(panels), Some(unpacked)) => {
-                let rows = (n - at).min(TILE_ROWS);
-                for p in 0..rows.div_ceil(PANEL) {
-                    let live = (rows - p * PANEL).min(PANEL);
-                    let at = at + p * PANEL;
-                    if x.rows() == 1 {
-                        let sums = product::single(x, panels, p, unpacked);
-                        out[at..at + live].copy_from_slice(&sums[..live]);
-                        continue;
-                    }
-                    panels.unpack(p, unpacked);
-                    product::panel(x, unpacked, Columns { n, at, live }, out);
+    match (&x.0, w.panels()) {
+        (Kind::Quantized(x), Some(panels)) => {
+            let mut room = panels.room();
+            for at in (0..n).step_by(PANEL) {
+                let (p, live) = ((first + at) / PANEL, (n - at).min(PANEL));
+                if x.rows() == 1 {
+                    let sums = product::single(x, panels, p, &mut room);
+                    out[at..at + live].copy_from_slice(&sums[..live]);
+                } else {
+                    panels.unpack(p, &mut room);
+                    product::panel(x, &room, Columns { n, at, live }, out);
                 }
             }
-            (Kind::Float(x), ..) => {
+        }
+        (Kind::Float(x), None) => {
+            let mut panel = vec![];
+            for (t, at) in tiles.zip((0..n).step_by(TILE_ROWS)) {
                 float::tile(x, &w.tile(t)?, Columns { n, at, live: 0 }, &mut panel, out);
             }
-            _ => return Err(foreign()),
         }
+        _ => return Err(foreign()),
     }
     if let Some(bias) = bias {
         for row in out.chunks_mut(n) {
@@ -99,16 +96,14 @@ pub fn columns(
 /// # Errors
 /// As [`matmul`].
 pub fn outputs(x: &[f32], w: &Matrix, rows: &[u32]) -> Result<Vec<f32>> {
-    let mut unpacked = w.format().map(|f| Unpacked::new(w.cols(), &f));
+    let mut room = w.panels().map(Panels::room);
     let mut out = Vec::with_capacity(rows.len());
     for (x, row) in x.chunks_exact(w.cols()).zip(rows) {
         let row = *row as usize;
-        match (w.stored(row / TILE_ROWS), &mut unpacked) {
-            (Tile::Panels(panels), Some(unpacked)) => {
-                let within = row % TILE_ROWS;
+        match (w.panels(), &mut room) {
+            (Some(panels), Some(room)) => {
                 let x = Quantized::new(x, w.cols());
-                let sums = product::single(&x, panels, within / PANEL, unpacked);
-                out.push(sums[within % PANEL]);
+                out.push(product::single(&x, panels, row / PANEL, room)[row % PANEL]);
             }
             _ => out.push(x.iter().zip(&w.row(row)?).fold(0.0_f32, |s, (a, b)| s + a * b)),
         }
@@ -151,7 +146,7 @@ mod tests {
     /// A matrix of `n` quantized rows, and the floats that it stands for.
     fn quantized(n: usize, k: usize, dtype: GgmlDType) -> (Matrix, Vec<f32>) {
         let (bytes, floats) = super::super::packed::tests::quantized(n, k, dtype, 2);
-        let mut matrix = Matrix::new(k, dtype);
+        let mut matrix = Matrix::new(n, k, dtype);
         let tile = Matrix::row_bytes(k, dtype).unwrap() * TILE_ROWS;
         for bytes in bytes.chunks(tile) {
             matrix.push(bytes.len() * TILE_ROWS / tile, bytes).unwrap();

@@ -1,7 +1,7 @@
 //! A weight matrix held in its stored type.
 
 use super::blocks::Format;
-use super::packed::{PANEL, Panels, Unpacked};
+use super::packed::{PANEL, Panels};
 use crate::error::{Error, ErrorKind, Result};
 use candle_core::CpuStorage;
 use candle_core::quantized::{GgmlDType, QuantizedType};
@@ -10,27 +10,31 @@ use std::borrow::Cow;
 /// Rows (outputs) in a tile, the unit in which weights are unpacked.
 pub const TILE_ROWS: usize = 32;
 
-/// An output × input matrix as a list of tiles of [`TILE_ROWS`] rows each, the
-/// last perhaps shorter, all stored alike.
+/// An output × input matrix in tiles of [`TILE_ROWS`] rows each, the last perhaps
+/// shorter.
 pub struct Matrix {
     rows: usize,
     cols: usize,
     dtype: GgmlDType,
-    tiles: Vec<Tile>,
+    stored: Stored,
 }
 
-/// [`TILE_ROWS`] rows.
-pub enum Tile {
-    /// In candle's block type: floats, and what is not packed.
-    Candle(Box<dyn QuantizedType>),
+enum Stored {
+    /// Tiles of candle's block types: floats, and what is not packed.
+    Tiles(Vec<Box<dyn QuantizedType>>),
     /// Rearranged for products with whole numbers.
     Panels(Panels),
 }
 
 impl Matrix {
-    /// An empty matrix of rows of `cols` values, to be filled by [`Matrix::push`].
-    pub fn new(cols: usize, dtype: GgmlDType) -> Self {
-        Self { rows: 0, cols, dtype, tiles: vec![] }
+    /// An empty matrix of rows of `cols` values, to be filled by [`Matrix::push`]
+    /// with `rows` rows.
+    pub fn new(rows: usize, cols: usize, dtype: GgmlDType) -> Self {
+        let stored = match Format::of(dtype) {
+            Some(format) => Stored::Panels(Panels::new(cols, rows, format)),
+            None => Stored::Tiles(Vec::with_capacity(rows.div_ceil(TILE_ROWS))),
+        };
+        Self { rows: 0, cols, dtype, stored }
     }
 
     /// Bytes of one row as stored; `None` where a row is no whole number of blocks.
@@ -49,19 +53,15 @@ impl Matrix {
         {
             return Err(Error::new(ErrorKind::Internal, "a tile of the wrong size"));
         }
-        let (tile, finite) = match self.format() {
-            Some(format) => {
-                let panels = Panels::new(bytes, self.cols, rows, format);
-                let finite = panels.is_finite();
-                (Tile::Panels(panels), finite)
-            }
-            None => {
+        let finite = match &mut self.stored {
+            Stored::Panels(panels) => panels.push(bytes, rows),
+            Stored::Tiles(tiles) => {
                 let tile = self.dtype.from_data(Cow::Borrowed(bytes));
-                let finite = floats(tile.dequantize(rows * self.cols)?)?;
-                (Tile::Candle(tile), finite.iter().all(|v| v.is_finite()))
+                let values = floats(tile.dequantize(rows * self.cols)?)?;
+                tiles.push(tile);
+                values.iter().all(|v| v.is_finite())
             }
         };
-        self.tiles.push(tile);
         self.rows += rows;
         if finite {
             return Ok(());
@@ -87,17 +87,20 @@ impl Matrix {
 
     /// Number of tiles.
     pub fn tiles(&self) -> usize {
-        self.tiles.len()
+        self.rows.div_ceil(TILE_ROWS)
     }
 
-    /// How the tiles are packed; `None` where they are kept as candle has them.
+    /// How the weights are packed; `None` where they are kept as candle has them.
     pub fn format(&self) -> Option<Format> {
         Format::of(self.dtype)
     }
 
-    /// Tile `i` as stored.
-    pub fn stored(&self, i: usize) -> &Tile {
-        &self.tiles[i]
+    /// The panels, where the weights are packed.
+    pub fn panels(&self) -> Option<&Panels> {
+        match &self.stored {
+            Stored::Panels(panels) => Some(panels),
+            Stored::Tiles(_) => None,
+        }
     }
 
     /// Tile `i` as floats, row after row.
@@ -106,9 +109,9 @@ impl Matrix {
     /// None in a matrix that was filled by [`Matrix::push`].
     pub fn tile(&self, i: usize) -> Result<Vec<f32>> {
         let rows = self.rows_in(i);
-        match &self.tiles[i] {
-            Tile::Candle(tile) => floats(tile.dequantize(rows * self.cols)?),
-            Tile::Panels(_) => {
+        match &self.stored {
+            Stored::Tiles(tiles) => floats(tiles[i].dequantize(rows * self.cols)?),
+            Stored::Panels(_) => {
                 let mut values = Vec::with_capacity(rows * self.cols);
                 for row in 0..rows {
                     values.extend(self.row(i * TILE_ROWS + row)?);
@@ -123,15 +126,13 @@ impl Matrix {
     /// # Errors
     /// As [`Matrix::tile`].
     pub fn row(&self, row: usize) -> Result<Vec<f32>> {
-        let (tile, within) = (row / TILE_ROWS, row % TILE_ROWS);
-        match (&self.tiles[tile], self.format()) {
-            (Tile::Panels(panels), Some(format)) => {
-                Ok(panels.row(within, &mut Unpacked::new(self.cols, &format)))
+        match &self.stored {
+            Stored::Panels(panels) => Ok(panels.row(row, &mut panels.room())),
+            Stored::Tiles(tiles) => {
+                let (tile, within) = (row / TILE_ROWS, row % TILE_ROWS);
+                let rows = self.rows_in(tile);
+                floats(tiles[tile].embedding(&[within as u32], rows, self.cols)?)
             }
-            (Tile::Candle(stored), _) => {
-                floats(stored.embedding(&[within as u32], self.rows_in(tile), self.cols)?)
-            }
-            _ => Err(Error::new(ErrorKind::Internal, "a tile of another format")),
         }
     }
 
@@ -144,7 +145,7 @@ impl Matrix {
     /// # Errors
     /// As [`Matrix::push`].
     pub fn from_f32(values: &[f32], cols: usize) -> Result<Self> {
-        let mut m = Self::new(cols, GgmlDType::F32);
+        let mut m = Self::new(values.len() / cols.max(1), cols, GgmlDType::F32);
         for tile in values.chunks(TILE_ROWS * cols) {
             m.push(tile.len() / cols, bytemuck::cast_slice(tile))?;
         }

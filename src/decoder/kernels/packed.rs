@@ -18,17 +18,19 @@ pub const PANEL: usize = 8;
 /// Codes of a group in a panel.
 pub const CODES: usize = GROUP * PANEL;
 
-/// Some rows as panels; the last panel is filled up with zeros.
+/// A matrix as panels; the last panel is filled up with zeros. All panels lie one
+/// after another: one position's products take half as long again where memory is
+/// read in many short runs.
 pub struct Panels {
     format: Format,
     /// Groups in a row.
     groups: usize,
     /// By panel and group.
-    codes: Box<[u8]>,
+    codes: Vec<u8>,
     /// By panel and span: eight scales, then eight minima where there are any.
-    halves: Box<[u16]>,
+    halves: Vec<u16>,
     /// By panel and group: eight factors of each kind.
-    factors: Box<[[u8; PANEL]]>,
+    factors: Vec<[u8; PANEL]>,
 }
 
 /// One panel, unpacked for [`super::product`].
@@ -88,13 +90,40 @@ fn stride(width: Width) -> usize {
 }
 
 impl Panels {
-    /// From rows of whole blocks as a file has them: `rows` rows of `k` inputs.
-    pub fn new(bytes: &[u8], k: usize, rows: usize, format: Format) -> Self {
-        let (groups, panels) = (k / GROUP, rows.div_ceil(PANEL));
+    /// None yet, of `k` inputs, with room for `rows` rows.
+    pub fn new(k: usize, rows: usize, format: Format) -> Self {
+        let mut new =
+            Self { format, groups: k / GROUP, codes: vec![], halves: vec![], factors: vec![] };
+        let [codes, halves, factors] = new.sizes().map(|each| rows.div_ceil(PANEL) * each);
+        new.codes.reserve_exact(codes);
+        new.halves.reserve_exact(halves);
+        new.factors.reserve_exact(factors);
+        new
+    }
+
+    /// Codes, halves and factors of one panel.
+    fn sizes(&self) -> [usize; 3] {
+        let Format { width, minimum, span, .. } = self.format;
+        [
+            self.groups * stride(width),
+            self.groups / span * (1 + usize::from(minimum)) * PANEL,
+            if self.format.factors() { self.groups * 2 } else { 0 },
+        ]
+    }
+
+    /// Appends `rows` rows of whole blocks as a file has them; all rows before must
+    /// fill their panels. Whether every scale and minimum among them is a number;
+    /// codes always are.
+    pub fn push(&mut self, bytes: &[u8], rows: usize) -> bool {
+        let (format, groups) = (self.format, self.groups);
         let (spans, kinds) = (groups / format.span, 1 + usize::from(format.minimum));
-        let mut codes = vec![0; panels * groups * stride(format.width)];
-        let mut halves = vec![0; panels * spans * kinds * PANEL];
-        let mut factors = vec![[0; PANEL]; if format.factors() { panels * groups * 2 } else { 0 }];
+        let starts = [self.codes.len(), self.halves.len(), self.factors.len()];
+        let [codes, halves, factors] = self.sizes().map(|each| rows.div_ceil(PANEL) * each);
+        self.codes.resize(starts[0] + codes, 0);
+        self.halves.resize(starts[1] + halves, 0);
+        self.factors.resize(starts[2] + factors, [0; PANEL]);
+        let (codes, halves) = (&mut self.codes[starts[0]..], &mut self.halves[starts[1]..]);
+        let factors = &mut self.factors[starts[2]..];
         let mut block = Block::ZERO;
         let mut blocks = bytes.chunks_exact(format.bytes);
         for row in 0..rows {
@@ -113,18 +142,16 @@ impl Panels {
                         factors[2 * group + 1][lane] = block.factors[i][1];
                     }
                     let to = &mut codes[group * stride(format.width)..][..stride(format.width)];
-                    for (k, code) in block.codes[i * GROUP..(i + 1) * GROUP].iter().enumerate() {
-                        put(format.width, to, k, lane, *code);
-                    }
+                    put(format.width, &block.codes.as_chunks().0[i], lane, to);
                 }
             }
         }
-        Self { format, groups, codes: codes.into(), halves: halves.into(), factors: factors.into() }
+        halves.iter().all(|h| h & 0x7c00 != 0x7c00)
     }
 
-    /// Whether every scale and minimum is a number; codes always are.
-    pub fn is_finite(&self) -> bool {
-        self.halves.iter().all(|h| h & 0x7c00 != 0x7c00)
+    /// Room for one panel.
+    pub fn room(&self) -> Unpacked {
+        Unpacked::new(self.groups * GROUP, &self.format)
     }
 
     /// Bytes held.
@@ -232,24 +259,46 @@ impl Panels {
     }
 }
 
-/// Puts the code of input `k` of a group and row `lane` of a panel into its place.
-fn put(width: Width, to: &mut [u8], k: usize, lane: usize, code: u8) {
-    let (pair, half, within) = (k / 2, lane / 4, 2 * (lane % 4) + k % 2);
+/// Puts a group's codes of row `lane` of a panel into their places.
+fn put(width: Width, codes: &[u8; GROUP], lane: usize, to: &mut [u8]) {
+    let (half, within) = (lane / 4, lane % 4);
     if width == Width::Eight {
-        to[pair * 16 + half * 8 + within] = code;
+        for (pair, to) in codes.as_chunks::<2>().0.iter().zip(to.chunks_exact_mut(16)) {
+            to[half * 8 + 2 * within..][..2].copy_from_slice(pair);
+        }
         return;
     }
-    // Vectors of words hold bits of several pairs each; no field crosses a byte.
-    let field = |to: &mut [u8], vector: usize, bit: usize, value: u8| {
-        to[(vector * 8 + within) * 2 + bit / 8] |= value << (bit % 8);
+    // Vectors of words, each of which holds bits of several pairs: two words, one for
+    // each input of a pair, are of one row.
+    let (nibbles, planes) = to.split_at_mut(CODES / 2);
+    let set = |to: &mut [u8], vector: usize, words: [u16; 2]| {
+        let to = &mut to[16 * vector + 4 * within..][..4];
+        to[..2].copy_from_slice(&words[0].to_le_bytes());
+        to[2..].copy_from_slice(&words[1].to_le_bytes());
     };
-    let (codes, planes) = to.split_at_mut(CODES / 2);
-    field(codes, pair / 4 * 2 + half, pair % 4 * 4, code & 15);
-    match width {
-        Width::Five => field(planes, half, pair, code >> 4 & 1),
-        Width::Six => field(planes, pair / 8 * 2 + half, pair % 8 * 2, code >> 4 & 3),
-        _ => {}
+    for (i, eight) in codes.as_chunks::<8>().0.iter().enumerate() {
+        set(nibbles, 2 * i + half, words(eight, |code, pair| (code & 15) << (4 * pair)));
     }
+    match width {
+        Width::Five => set(planes, half, words(codes, |code, pair| (code >> 4 & 1) << pair)),
+        Width::Six => {
+            for (i, part) in codes.as_chunks::<{ GROUP / 2 }>().0.iter().enumerate() {
+                set(planes, 2 * i + half, words(part, |code, pair| (code >> 4 & 3) << (2 * pair)));
+            }
+        }
+        Width::Four | Width::Eight => {}
+    }
+}
+
+/// The bits that `field` takes of the first and of the second code of every pair.
+#[inline(always)]
+fn words<const N: usize>(codes: &[u8; N], field: impl Fn(u16, usize) -> u16) -> [u16; 2] {
+    let mut words = [0; 2];
+    for (pair, codes) in codes.as_chunks::<2>().0.iter().enumerate() {
+        words[0] |= field(u16::from(codes[0]), pair);
+        words[1] |= field(u16::from(codes[1]), pair);
+    }
+    words
 }
 
 #[inline(always)]
@@ -358,14 +407,24 @@ pub mod tests {
         (stored.data().unwrap().into_owned(), floats.to_vec1().unwrap())
     }
 
+    /// Panels of some rows as a file has them.
+    pub fn panels(bytes: &[u8], k: usize, rows: usize, format: Format) -> Panels {
+        let mut panels = Panels::new(k, rows, format);
+        assert!(panels.push(bytes, rows));
+        panels
+    }
+
     #[test]
     fn rows_have_the_bits_of_candle() {
         for dtype in FORMATS {
             for rows in [1, 8, 21] {
                 let (k, format) = (512, Format::of(dtype).unwrap());
                 let (bytes, floats) = quantized(rows, k, dtype, rows as u64);
-                let panels = Panels::new(&bytes, k, rows, format);
-                assert!(panels.is_finite());
+                let mut panels = Panels::new(k, 0, format);
+                // In two parts, as a matrix comes.
+                let (first, rest) = bytes.split_at(bytes.len() / rows * (rows / 16 * 8));
+                assert!(panels.push(first, rows / 16 * 8));
+                assert!(panels.push(rest, rows - rows / 16 * 8));
                 let mut unpacked = Unpacked::new(k, &format);
                 for (row, expected) in floats.chunks(k).enumerate() {
                     let found = panels.row(row, &mut unpacked);
@@ -382,7 +441,7 @@ pub mod tests {
         for dtype in FORMATS {
             let (k, rows, format) = (512, 32, Format::of(dtype).unwrap());
             let (bytes, _) = quantized(rows, k, dtype, 1);
-            let held = Panels::new(&bytes, k, rows, format).bytes();
+            let held = panels(&bytes, k, rows, format).bytes();
             assert!(held <= bytes.len() * 21 / 20, "{dtype:?}: {held} of {}", bytes.len());
         }
     }
@@ -394,7 +453,7 @@ pub mod tests {
             let (mut bytes, _) = quantized(8, 256, dtype, 3);
             let at = if dtype == GgmlDType::Q6K { 208 } else { 0 };
             bytes[at..at + 2].copy_from_slice(&0x7c00_u16.to_le_bytes());
-            assert!(!Panels::new(&bytes, 256, 8, format).is_finite(), "{dtype:?}");
+            assert!(!Panels::new(256, 8, format).push(&bytes, 8), "{dtype:?}");
         }
     }
 }

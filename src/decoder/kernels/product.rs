@@ -81,7 +81,7 @@ pub fn plain(x: Rows<'_>, w: &Unpacked, sums: &mut [[f32; PANEL]]) {
 mod tests {
     use super::super::blocks::Format;
     use super::super::naive;
-    use super::super::packed::tests::{FORMATS, quantized};
+    use super::super::packed::tests::{FORMATS, panels, quantized};
     use super::*;
 
     #[test]
@@ -89,7 +89,7 @@ mod tests {
         for dtype in FORMATS {
             let (k, format) = (768, Format::of(dtype).unwrap());
             let (bytes, _) = quantized(PANEL, k, dtype, 5);
-            let panels = Panels::new(&bytes, k, PANEL, format);
+            let panels = panels(&bytes, k, PANEL, format);
             let mut w = Unpacked::new(k, &format);
             panels.unpack(0, &mut w);
             for rows in 1..=BLOCK {
@@ -131,7 +131,7 @@ mod tests {
                     block[2..4].copy_from_slice(&0x3c00_u16.to_le_bytes());
                 }
             }
-            let panels = Panels::new(&bytes, GROUP, PANEL, format);
+            let panels = panels(&bytes, GROUP, PANEL, format);
             let mut room = Unpacked::new(GROUP, &format);
             let fast = single(&x, &panels, 0, &mut room);
             panels.unpack(0, &mut room);

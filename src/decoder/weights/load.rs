@@ -245,7 +245,7 @@ impl Loader<'_> {
             )
             .in_file(&self.archive.label)
         })?;
-        let mut tiles = Tiles::new(cols, info.dtype, row);
+        let mut tiles = Tiles::new(ranges.iter().map(Range::len).sum(), cols, info.dtype, row);
         let piece = (PIECE / row).max(1);
         for range in ranges {
             for from in range.clone().step_by(piece) {
@@ -288,7 +288,7 @@ impl Loader<'_> {
                 }
             }
         }
-        let mut tiles = Tiles::new(inputs, info.dtype, inputs * size);
+        let mut tiles = Tiles::new(rows, inputs, info.dtype, inputs * size);
         tiles.extend(&turned).map_err(|e| self.at(&e, name))?;
         tiles.finish().map_err(|e| self.at(&e, name))
     }
@@ -320,9 +320,9 @@ struct Tiles {
 }
 
 impl Tiles {
-    fn new(cols: usize, dtype: GgmlDType, row: usize) -> Self {
+    fn new(rows: usize, cols: usize, dtype: GgmlDType, row: usize) -> Self {
         Self {
-            matrix: Matrix::new(cols, dtype),
+            matrix: Matrix::new(rows, cols, dtype),
             row,
             buffer: vec![0; (row * TILE_ROWS).div_ceil(8)],
             filled: 0,
