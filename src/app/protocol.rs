@@ -1,8 +1,8 @@
 //! What page and worker say to each other: JSON beside the files' handles.
 //!
 //! A message is the object `{json, files, bytes}`: the text of a [`Request`] or
-//! [`Reply`], for a request one `Blob` for each of its paths, and what
-//! [`Request::Keep`] and [`Reply::Shared`] carry.
+//! [`Reply`], for a request one `Blob` for each of its paths, and the results that
+//! [`Request::Keep`], [`Reply::Shared`] and [`Reply::Done`] carry.
 
 use crate::error::Error;
 use crate::job::{MODEL_MEMORY, Parameters, Progress, Share};
@@ -43,7 +43,8 @@ pub enum Request {
         /// The part.
         share: Share,
     },
-    /// Keep what another worker computed, which comes beside the message; not answered.
+    /// Keep what was computed elsewhere, by another worker or on an earlier visit,
+    /// which comes beside the message; not answered.
     Keep,
     /// Rank; answered by [`Reply::Progress`] and [`Reply::Done`] or [`Reply::Failed`].
     Run {
@@ -139,6 +140,9 @@ pub enum Reply {
     Done {
         /// What it found, for each suspect.
         reports: Vec<Report>,
+        /// What was computed that the worker did not know; beside the message.
+        #[serde(skip)]
+        results: Vec<u8>,
     },
     /// A part of a run came to its end.
     Shared {

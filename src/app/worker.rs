@@ -31,8 +31,8 @@ use web_sys::{Blob, DedicatedWorkerGlobalScope, MessageEvent};
 const PAUSE: f64 = 60.0;
 
 thread_local! {
-    /// What models computed since this worker started: a run with another sample
-    /// or candidate computes only what is new.
+    /// What models computed since this worker started, and what the page knew before:
+    /// a run with another sample or candidate computes only what is new.
     static MEMO: RefCell<Memo> = RefCell::default();
 }
 
@@ -78,9 +78,9 @@ fn answer(message: &JsValue) -> Result<()> {
             let mut clock = Clock::default();
             let job = Given::read(&inputs, blobs)?.job(&inputs, parameters)?;
             let results = MEMO.with_borrow_mut(|memo| {
-                let held = memo.len();
+                let mark = memo.mark();
                 job::share(&job, share, memo, &mut |progress| clock.tell(progress))?;
-                Ok::<_, Error>(memo.write_since(held))
+                Ok::<_, Error>(memo.write_since(mark))
             })?;
             send_with(&Reply::Shared { results: vec![] }, &results);
         }
@@ -91,12 +91,14 @@ fn answer(message: &JsValue) -> Result<()> {
         Request::Run { inputs, parameters } => {
             let mut clock = Clock::default();
             let job = Given::read(&inputs, blobs)?.job(&inputs, parameters)?;
-            let reports = MEMO.with_borrow_mut(|memo| {
-                job::run_with(&job, memo, &mut |progress| clock.tell(progress))
+            let (reports, results) = MEMO.with_borrow_mut(|memo| {
+                let mark = memo.mark();
+                let reports = job::run_with(&job, memo, &mut |progress| clock.tell(progress))?;
+                Ok::<_, Error>((reports, memo.write_since(mark)))
             })?;
             // The same check as the export's: what cannot be written cannot be sent.
             json::write_all(&reports)?;
-            send(&Reply::Done { reports });
+            send_with(&Reply::Done { reports, results: vec![] }, &results);
         }
     }
     Ok(())

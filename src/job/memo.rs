@@ -5,10 +5,14 @@
 //! was given. A sequence has the same bits alone and among others, so a result
 //! from here is the result of computing it again.
 
+mod file;
+
 use crate::decoder::{Sampling, TokenScore};
 use crate::error::{Error, ErrorKind, Result};
 use sha2::{Digest, Sha256};
 use std::collections::{HashMap, VecDeque};
+
+pub use file::FILE_LIMIT;
 
 /// Changes whenever the decoder's arithmetic does: kept results of another are no results.
 const ARITHMETIC: u32 = 2;
@@ -33,6 +37,8 @@ pub struct Memo {
     /// Oldest first.
     order: VecDeque<Key>,
     bytes: usize,
+    /// Entries that had to go.
+    dropped: usize,
 }
 
 /// What a model's results are known by: the hash of its files.
@@ -110,6 +116,7 @@ impl Memo {
         }
         while self.bytes > CAPACITY {
             let Some(oldest) = self.order.pop_front() else { return };
+            self.dropped += 1;
             if let Some(old) = self.entries.remove(&oldest) {
                 self.bytes -= old.bytes();
             }
@@ -126,16 +133,29 @@ impl Memo {
         self.entries.is_empty()
     }
 
+    /// Takes in all that `newer` holds.
+    pub fn absorb(&mut self, mut newer: Self) {
+        for key in newer.order {
+            if let Some(entry) = newer.entries.remove(&key) {
+                self.keep(key, entry);
+            }
+        }
+    }
+
     /// Everything as bytes, oldest first: key, kind, count, content.
     pub fn write(&self) -> Vec<u8> {
         self.write_since(0)
     }
 
-    /// As [`Memo::write`], without the oldest `held` entries: what was added
-    /// since there were so many, where none was dropped.
-    pub fn write_since(&self, held: usize) -> Vec<u8> {
+    /// Where what comes from now on begins, for [`Memo::write_since`].
+    pub fn mark(&self) -> usize {
+        self.dropped + self.order.len()
+    }
+
+    /// As [`Memo::write`], of what was added since `mark` and is still there.
+    pub fn write_since(&self, mark: usize) -> Vec<u8> {
         let mut out = vec![];
-        for key in self.order.iter().skip(held) {
+        for key in self.order.iter().skip(mark.saturating_sub(self.dropped)) {
             let Some(entry) = self.entries.get(key) else { continue };
             out.extend_from_slice(key);
             let (kind, len) = match entry {
@@ -288,5 +308,27 @@ mod tests {
         assert!(memo.bytes <= CAPACITY && memo.len() == 15, "{} {}", memo.bytes, memo.len());
         assert!(memo.tokens(&model.continuation(&[4], &sampling(1))).is_none());
         assert!(memo.tokens(&model.continuation(&[19], &sampling(1))).is_some());
+        // What is new is told apart from the rest of a full memo, too.
+        let mark = memo.mark();
+        memo.keep_tokens(model.continuation(&[20], &sampling(1)), large);
+        let mut new = Memo::default();
+        new.read(&memo.write_since(mark)).unwrap();
+        assert_eq!((memo.len(), new.len()), (15, 1));
+        assert!(new.tokens(&model.continuation(&[20], &sampling(1))).is_some());
+    }
+
+    #[test]
+    fn of_two_the_newer_one_s_entries_go_last() {
+        let model = ModelId::new(vec![]);
+        let key = |i| model.continuation(&[i], &sampling(1));
+        let memo = |keys: &[u32]| {
+            let mut out = Memo::default();
+            keys.iter().for_each(|i| out.keep_tokens(key(*i), vec![*i]));
+            out
+        };
+        let mut all = memo(&[1, 2]);
+        all.absorb(memo(&[3, 2, 4]));
+        assert_eq!(all.write(), memo(&[1, 2, 3, 4]).write());
+        assert_eq!(all.bytes, memo(&[1, 2, 3, 4]).bytes);
     }
 }

@@ -4,6 +4,7 @@ mod choices;
 mod crew;
 mod demo;
 mod given;
+mod keep;
 mod run;
 
 pub use choices::training_defaults;
@@ -16,8 +17,10 @@ use super::{dom, exports, lists, result};
 use crate::app::eta::Eta;
 use crate::app::protocol::{Inputs, Inspected, Reply, Request, Role};
 use crate::error::{Error, ErrorKind, Result};
+use crate::job::memo::Memo;
 use crate::report::Report;
 use crew::Crew;
+use keep::Keeping;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -34,8 +37,10 @@ struct State {
     link: Option<Link>,
     /// The workers of a run in parts.
     crew: Option<Crew>,
-    /// What such runs computed so far.
-    kept: Vec<u8>,
+    /// What models computed so far, for workers to come.
+    kept: Memo,
+    /// Whether and how it is kept for the next visit.
+    keeping: Keeping,
     files: Vec<Given>,
     /// Problems met while files were taken.
     taking: Vec<Error>,
@@ -91,7 +96,7 @@ impl App {
             let app = self.clone();
             let ear: Ear = Rc::new(move |reply| app.hear(reply));
             let link = Link::start(&ear)?;
-            link.keep(&self.0.borrow().kept)?;
+            link.keep(&self.0.borrow().kept.write())?;
             self.0.borrow_mut().link = Some(link);
         }
         Ok(())
@@ -150,7 +155,10 @@ impl App {
             Ok(Reply::Progress(progress)) if self.in_parts() => self.part_progress(0, &progress),
             Ok(Reply::Progress(progress)) => self.progress(&progress),
             Ok(Reply::Shared { results }) => self.part_done(0, &results),
-            Ok(Reply::Done { reports }) => self.done(reports),
+            Ok(Reply::Done { reports, results }) => {
+                self.done(reports);
+                self.keep_results(&results);
+            }
             Ok(Reply::Prompts { text, count }) => self.prompts_chosen(&text, count),
             Ok(Reply::Failed { error }) => self.failed(&error),
             Err(error) => {

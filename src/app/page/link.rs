@@ -52,10 +52,10 @@ impl Link {
                         }
                     }
                     Ok(Reply::Shared { .. }) => {
-                        let bytes = Reflect::get(&event.data(), &"bytes".into());
-                        let bytes = bytes.and_then(JsValue::dyn_into::<Uint8Array>);
-                        let results = bytes.map(|b| b.to_vec()).unwrap_or_default();
-                        ear(Ok(Reply::Shared { results }));
+                        ear(Ok(Reply::Shared { results: beside(&event) }));
+                    }
+                    Ok(Reply::Done { reports, .. }) => {
+                        ear(Ok(Reply::Done { reports, results: beside(&event) }));
                     }
                     Ok(reply) => ear(Ok(reply)),
                     Err(e) => ear(Err(Error::new(
@@ -97,7 +97,7 @@ impl Link {
         self.send(request, files, &[])
     }
 
-    /// Hands the worker what another computed.
+    /// Hands the worker what was computed elsewhere.
     ///
     /// # Errors
     /// As [`Link::ask`].
@@ -133,6 +133,13 @@ impl Drop for Link {
         self.worker.set_onmessageerror(None);
         self.worker.terminate();
     }
+}
+
+/// The bytes beside a message.
+fn beside(event: &MessageEvent) -> Vec<u8> {
+    let bytes = Reflect::get(&event.data(), &"bytes".into());
+    let bytes = bytes.and_then(JsValue::dyn_into::<Uint8Array>);
+    bytes.map(|b| b.to_vec()).unwrap_or_default()
 }
 
 /// What the worker's end says, with what can be done about it.

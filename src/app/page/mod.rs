@@ -6,6 +6,7 @@ mod demo;
 mod dom;
 mod exports;
 mod files;
+mod kept;
 mod lineage;
 mod link;
 mod lists;
@@ -27,6 +28,7 @@ pub fn start() {
     console_error_panic_hook::set_once();
     let begun = App::new().and_then(|app| {
         wire(&app)?;
+        app.recall();
         app.refresh()
     });
     if let Err(e) = begun {
@@ -109,6 +111,12 @@ fn wire(app: &App) -> crate::Result<()> {
     dom::on("training-mode", "change", move |event| {
         if let Some(select) = target::<HtmlSelectElement>(event) {
             app::training_defaults(&select.value());
+        }
+    })?;
+    let own = app.clone();
+    dom::on("keep", "change", move |event| {
+        if let Some(input) = target::<HtmlInputElement>(event) {
+            own.keep(input.checked());
         }
     })?;
     let own = app.clone();

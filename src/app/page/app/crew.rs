@@ -16,10 +16,6 @@ use std::rc::Rc;
 use wasm_bindgen_futures::spawn_local;
 use web_sys::Blob;
 
-/// Bytes of results kept for helpers to come, and for a worker after a cancelled
-/// run: as many as a worker holds.
-const KEPT: usize = 64 << 20;
-
 /// A run in parts.
 pub(super) struct Crew {
     /// All but the page's own worker, which does the first part; `None` once done.
@@ -50,7 +46,7 @@ impl App {
             let app = self.clone();
             let ear: Ear = Rc::new(move |reply| app.hear_helper(i, reply));
             let link = Link::start(&ear)?;
-            link.keep(&self.0.borrow().kept)?;
+            link.keep(&self.0.borrow().kept.write())?;
             link.ask(&part(i), &blobs)?;
             Ok(link)
         };
@@ -90,15 +86,12 @@ impl App {
                 // What does not arrive is computed again.
                 let _ = link.keep(results);
             }
-            if state.kept.len() + results.len() > KEPT {
-                state.kept.clear();
-            }
-            state.kept.extend_from_slice(results);
             crew.open = crew.open.saturating_sub(1);
             (helper, if crew.open == 0 { crew.run.take() } else { None })
         };
         // Its closures are at work right now: they end a moment later.
         spawn_local(async move { drop(helper) });
+        self.keep_results(results);
         if let Some((inputs, parameters, blobs)) = run {
             self.0.borrow_mut().crew = None;
             if let Err(e) = self.ask(&Request::Run { inputs, parameters }, &blobs) {
