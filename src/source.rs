@@ -19,6 +19,10 @@ pub trait Source {
     /// [`ErrorKind::Truncated`] past the end, [`ErrorKind::Read`] where the
     /// file can no longer be read.
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<()>;
+    /// Its SHA-256 in hex digits, where it was read before and is known to be as it was.
+    fn known_hash(&self) -> Option<&str> {
+        None
+    }
     /// Whether there are no bytes at all.
     fn is_empty(&self) -> bool {
         self.len() == 0

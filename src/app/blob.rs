@@ -21,23 +21,24 @@ pub struct BlobSource {
     blob: Blob,
     len: u64,
     reader: FileReaderSync,
+    hash: Option<String>,
     /// The last block read ahead, and where it begins.
     block: RefCell<(u64, Vec<u8>)>,
 }
 
 impl BlobSource {
-    /// The file `blob`, called `name`.
+    /// The file `blob`, called `name`; `hash` is its SHA-256 where that is known.
     ///
     /// # Errors
     /// Where the browser reads no files.
-    pub fn shared(name: &str, blob: Blob) -> Result<SharedSource> {
+    pub fn shared(name: &str, blob: Blob, hash: Option<String>) -> Result<SharedSource> {
         let reader = FileReaderSync::new().map_err(|e| {
             Error::new(ErrorKind::Internal, format!("this browser reads no files: {}", words(&e)))
                 .hint("use a current Firefox, Chrome, Edge or Safari")
         })?;
         let len = blob.size() as u64;
         let block = RefCell::default();
-        Ok(Rc::new(Self { name: name.to_owned(), blob, len, reader, block }))
+        Ok(Rc::new(Self { name: name.to_owned(), blob, len, reader, hash, block }))
     }
 
     /// Fills `buf` from the file itself.
@@ -78,6 +79,10 @@ impl Source for BlobSource {
 
     fn len(&self) -> u64 {
         self.len
+    }
+
+    fn known_hash(&self) -> Option<&str> {
+        self.hash.as_deref()
     }
 
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<()> {

@@ -60,6 +60,9 @@ pub enum Request {
 pub struct Inputs {
     /// The name of each file that comes with the message.
     pub paths: Vec<String>,
+    /// The SHA-256 of the files among them that were read before.
+    #[serde(default)]
+    pub hashes: BTreeMap<String, String>,
     /// Text typed or pasted as samples; perhaps empty.
     pub pasted: String,
     /// Whose responses a file holds, where the user said so; by name of the file.
@@ -146,6 +149,8 @@ pub enum Reply {
     },
     /// A part of a run came to its end.
     Shared {
+        /// The names and the SHA-256 of the files that were hashed.
+        hashes: Vec<(String, String)>,
         /// What was computed that the worker did not know; beside the message.
         #[serde(skip)]
         results: Vec<u8>,
@@ -324,6 +329,7 @@ mod tests {
     fn messages_come_back_as_they_were() {
         let inputs = Inputs {
             paths: vec!["a/b.gguf".into()],
+            hashes: [("a/b.gguf".to_owned(), "0f".to_owned())].into(),
             pasted: "x\n\ny".into(),
             roles: [("r.jsonl".to_owned(), Role::Candidate)].into(),
             suspects: ["a/b.gguf".to_owned()].into(),
@@ -348,7 +354,7 @@ mod tests {
             Reply::Ready,
             Reply::Inspected(Inspected { number: 7, ..Default::default() }),
             Reply::Progress(progress),
-            Reply::Shared { results: vec![] },
+            Reply::Shared { hashes: vec![("a".into(), "0f".into())], results: vec![] },
             Reply::Failed { error },
         ] {
             let json = serde_json::to_string(&reply).unwrap();

@@ -77,12 +77,12 @@ fn answer(message: &JsValue) -> Result<()> {
         Request::Share { inputs, parameters, share } => {
             let mut clock = Clock::default();
             let job = Given::read(&inputs, blobs)?.job(&inputs, parameters)?;
-            let results = MEMO.with_borrow_mut(|memo| {
+            let (hashes, results) = MEMO.with_borrow_mut(|memo| {
                 let mark = memo.mark();
-                job::share(&job, share, memo, &mut |progress| clock.tell(progress))?;
-                Ok::<_, Error>(memo.write_since(mark))
+                let hashes = job::share(&job, share, memo, &mut |progress| clock.tell(progress))?;
+                Ok::<_, Error>((hashes, memo.write_since(mark)))
             })?;
-            send_with(&Reply::Shared { results: vec![] }, &results);
+            send_with(&Reply::Shared { hashes, results: vec![] }, &results);
         }
         Request::Keep => {
             let bytes = field("bytes").dyn_into::<Uint8Array>().map(|b| b.to_vec());
@@ -130,7 +130,7 @@ impl Given {
             .paths
             .iter()
             .zip(blobs)
-            .map(|(path, blob)| BlobSource::shared(path, blob))
+            .map(|(path, blob)| BlobSource::shared(path, blob, inputs.hashes.get(path).cloned()))
             .collect::<Result<_>>()?;
         let mut gathered = gather(&sources);
         if !inputs.suspects.is_empty() {

@@ -1,7 +1,7 @@
 //! A model with weights answers prompts by itself: rows in the form in which
 //! candidates and suspects known by their responses are read.
 
-use super::desk::{fitted, stream};
+use super::desk::fitted;
 use super::{Parameters, Progress};
 use crate::decoder::{Model, Sampling};
 use crate::error::{Error, ErrorKind, Result};
@@ -63,7 +63,7 @@ pub fn answer(
             temperature: if greedy { 0.0 } else { parameters.temperature },
             top_p: parameters.top_p,
             max_tokens: new,
-            seed: stream(seed, 0, i),
+            seed: stream(seed, i),
         });
     }
     let stage = format!("{label} answers");
@@ -104,4 +104,12 @@ pub fn write(rows: &[Row]) -> Result<String> {
 fn hash(text: &str) -> u64 {
     let mix = |h: u64, b: u8| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3);
     text.bytes().fold(0xcbf2_9ce4_8422_2325, mix)
+}
+
+/// An independent seed for each prompt (SplitMix64's finaliser).
+fn stream(seed: u64, prompt: usize) -> u64 {
+    let mut z = seed ^ (1 << 32) ^ (prompt as u64 + 1);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
 }

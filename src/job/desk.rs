@@ -11,7 +11,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::evidence::ResponseScore;
 use crate::formats::{Archive, CandidateFiles};
 use crate::report::Candidate;
+use crate::samples::Sample;
 use crate::tokenizer::{Pair, Tokenizer};
+use std::collections::HashMap;
 
 /// The model at work, in memory once something is asked of it.
 pub struct Loaded<'a> {
@@ -76,6 +78,8 @@ pub struct Desk<'a> {
     done: u64,
     /// Estimates of the passes still to come, the next last.
     ahead: Vec<u64>,
+    /// By sample: how many before it have its prompt.
+    repeats: Vec<u64>,
     kept: Vec<Kept>,
     /// Bytes of models that may still be put by.
     room: u64,
@@ -104,8 +108,15 @@ impl<'a> Desk<'a> {
         }
         ahead.extend((1..n).map(|after| (after * own) as u64));
         ahead.reverse();
+        let mut seen: HashMap<&str, u64> = HashMap::new();
+        let repeat = |s: &'a Sample| {
+            let before = seen.entry(s.prompt.as_deref().unwrap_or("")).or_default();
+            *before += 1;
+            *before - 1
+        };
+        let repeats = samples.iter().map(repeat).collect();
         let room = MODEL_MEMORY / parts as u64;
-        Self { task, memo, progress, done: 0, ahead, kept: vec![], room }
+        Self { task, memo, progress, done: 0, ahead, repeats, kept: vec![], room }
     }
 
     /// Reads a model's vocabulary; its weights wait until they are needed.
@@ -122,7 +133,7 @@ impl<'a> Desk<'a> {
     /// largest that may come.
     pub fn keep(&mut self, loaded: Loaded<'_>) {
         let Loaded { worker, tokenizer, model, .. } = loaded;
-        let bytes = worker.archive.bytes();
+        let bytes = model.as_ref().map_or(0, |_| worker.archive.bytes());
         let largest = self.task.candidates.iter().map(|c| c.files.iter().map(|f| f.len()).sum());
         let free = self.room.saturating_sub(largest.max().unwrap_or(0));
         if bytes <= free {
@@ -178,6 +189,9 @@ impl<'a> Desk<'a> {
         let n = parameters.own_responses.min(samples);
         let answered: Vec<usize> =
             (0..n).map(|k| k * samples / n).filter(|i| task.share.has(*i)).collect();
+        // A model whose files cannot be read has no hash; its label tells it apart.
+        let named = ModelId::new(vec![worker.about.label.clone()]);
+        let id = loaded.id.unwrap_or(named);
         for i in answered.iter().copied() {
             let (context, new) = (worker.about.context, parameters.max_new_tokens);
             prompts.push(fitted(&loaded.tokenizer, self.prompt(i), context, new)?);
@@ -185,7 +199,7 @@ impl<'a> Desk<'a> {
                 temperature: parameters.temperature,
                 top_p: parameters.top_p,
                 max_tokens: new,
-                seed: stream(parameters.seed, worker.index, i),
+                seed: id.seed(parameters.seed, self.prompt(i), self.repeats[i]),
             });
         }
         let stage = format!("{} writes its own responses", worker.about.label);
@@ -363,12 +377,4 @@ pub(super) fn fitted(
         tokens.drain(..tokens.len() - room);
     }
     Ok(tokens)
-}
-
-/// An independent seed for each candidate and prompt (SplitMix64's finaliser).
-pub(super) fn stream(seed: u64, candidate: usize, prompt: usize) -> u64 {
-    let mut z = seed ^ ((candidate as u64 + 1) << 32) ^ (prompt as u64 + 1);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }

@@ -8,7 +8,7 @@ use crate::report::Input;
 use crate::source::{SharedSource, sha256};
 use std::rc::Rc;
 
-/// The SHA-256 of files, each read once.
+/// The SHA-256 of files, each read once if at all.
 #[derive(Default)]
 pub struct Digests(Vec<(SharedSource, String)>);
 
@@ -21,12 +21,20 @@ impl Digests {
         if let Some((_, known)) = self.0.iter().find(|(s, _)| Rc::ptr_eq(s, source)) {
             return Ok(known.clone());
         }
+        if let Some(known) = source.known_hash() {
+            return Ok(known.to_owned());
+        }
         let (stage, total) = (format!("Hashing {}", source.name()), source.len());
         let digest = sha256(source.as_ref(), |done| {
             progress(&Progress { stage: stage.clone(), done, total, unit: "bytes".into() });
         })?;
         self.0.push((Rc::clone(source), digest.clone()));
         Ok(digest)
+    }
+
+    /// What had to be read: the name and the hash of each file.
+    pub fn read(&self) -> Vec<(String, String)> {
+        self.0.iter().map(|(source, hash)| (source.name().to_owned(), hash.clone())).collect()
     }
 
     /// A file as the report names it.

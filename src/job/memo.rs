@@ -71,6 +71,19 @@ impl ModelId {
         self.key(b"tokens", prompt, &settings)
     }
 
+    /// An independent seed for each model and prompt, and for each time that a prompt
+    /// is there. It hangs on nothing else, so that what a model wrote is what it would
+    /// write among other candidates and samples.
+    pub fn seed(&self, seed: u64, prompt: &str, repeat: u64) -> u64 {
+        let mut hash = Sha256::new();
+        hash.update(self.0);
+        hash.update(seed.to_le_bytes());
+        hash.update(repeat.to_le_bytes());
+        hash.update(prompt.as_bytes());
+        let digest: Key = hash.finalize().into();
+        digest.first_chunk().map_or(seed, |first| u64::from_le_bytes(*first))
+    }
+
     fn key(&self, kind: &[u8; 6], tokens: &[u32], settings: &[u64]) -> Key {
         let mut hash = Sha256::new();
         hash.update(self.0);

@@ -125,7 +125,8 @@ pub fn run(job: &Job, progress: &mut dyn FnMut(&Progress)) -> Result<Vec<Report>
 }
 
 /// Fills `memo` with what one of several workers has to compute for `job`; a
-/// [`run_with`] that is given all workers' results then has little left to do.
+/// [`run_with`] that is given all workers' results then has little left to do. Gives
+/// the names and the SHA-256 of the files that it hashed.
 ///
 /// # Errors
 /// As [`run`]; what fails for one candidate is left to the run, which names it.
@@ -134,12 +135,13 @@ pub fn share(
     share: Share,
     memo: &mut Memo,
     progress: &mut dyn FnMut(&Progress),
-) -> Result<()> {
+) -> Result<Vec<(String, String)>> {
     job.parameters.check()?;
     let suspects = suspects::usable(job, &mut vec![])?;
     let samples: Vec<Sample> = suspects.iter().flat_map(|s| s.scored.iter().cloned()).collect();
-    observed(job, &samples, share, &mut Digests::default(), memo, &mut vec![], progress);
-    Ok(())
+    let mut digests = Digests::default();
+    observed(job, &samples, share, &mut digests, memo, &mut vec![], progress);
+    Ok(digests.read())
 }
 
 /// What the candidates with weights wrote and scored.

@@ -49,7 +49,7 @@ async function ranked(page, file) {
   });
   await run(page);
   const stages = await page.evaluate(() => stages);
-  assert.ok(stages.some((s) => /scores the suspect/.test(s)), "the stages were not seen");
+  assert.ok(stages.some((s) => /scores all responses/.test(s)), "the stages were not seen");
   const loaded = new Set(stages.filter((s) => /^Loading/.test(s)).map((s) => s.split(":")[0]));
   return { bytes: (await download(page, "#export-json")).bytes, loaded: loaded.size };
 }

@@ -131,7 +131,7 @@ pub fn share(
                     let mut memo = Memo::default();
                     let done = open()
                         .and_then(|job| crate::job::share(&job, part(i), &mut memo, &mut |_| {}));
-                    done.map(|()| memo.write()).unwrap_or_default()
+                    done.map(|_| memo.write()).unwrap_or_default()
                 })
             })
             .collect();

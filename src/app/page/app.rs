@@ -79,6 +79,12 @@ enum Phase {
     Failed,
 }
 
+/// The SHA-256 of the files that a worker read before, by name.
+fn hashes(state: &State) -> BTreeMap<String, String> {
+    let known = |f: &Given| Some((f.path.clone(), f.sha256.clone()?));
+    state.files.iter().filter_map(known).collect()
+}
+
 impl App {
     /// The page without files, its worker starting.
     ///
@@ -143,9 +149,10 @@ impl App {
         let pasted = dom::by_id::<HtmlTextAreaElement>("paste")?.value();
         let state = self.0.borrow();
         let paths = state.files.iter().map(|f| f.path.clone()).collect();
+        let hashes = hashes(&state);
         let (roles, suspects) = (state.roles.clone(), state.suspects.clone());
         let blobs = state.files.iter().map(|f| f.blob.clone()).collect();
-        Ok((Inputs { paths, pasted, roles, suspects }, blobs))
+        Ok((Inputs { paths, hashes, pasted, roles, suspects }, blobs))
     }
 
     fn hear(&self, reply: Result<Reply>) {
@@ -154,8 +161,13 @@ impl App {
             Ok(Reply::Inspected(seen)) => self.inspected(seen),
             Ok(Reply::Progress(progress)) if self.in_parts() => self.part_progress(0, &progress),
             Ok(Reply::Progress(progress)) => self.progress(&progress),
-            Ok(Reply::Shared { results }) => self.part_done(0, &results),
+            Ok(Reply::Shared { hashes, results }) => {
+                self.hashed(hashes);
+                self.part_done(0, &results);
+            }
             Ok(Reply::Done { reports, results }) => {
+                let inputs = reports.first().map_or(&[][..], |r| &r.inputs);
+                self.hashed(inputs.iter().map(|i| (i.name.clone(), i.sha256.clone())));
                 self.done(reports);
                 self.keep_results(&results);
             }

@@ -79,7 +79,7 @@ pub async fn bases(manifest: &Manifest) -> Result<Vec<Given>> {
                 true => file.clone(),
                 false => format!("{}/{file}", base.label),
             };
-            out.push(Given { path, blob: blob(file).await? });
+            out.push(Given { path, blob: blob(file).await?, sha256: None });
         }
     }
     Ok(out)
@@ -91,7 +91,7 @@ pub async fn bases(manifest: &Manifest) -> Result<Vec<Given>> {
 /// As [`manifest`].
 pub async fn samples(suspect: &Suspect) -> Result<Given> {
     let blob = blob(&suspect.file).await?;
-    Ok(Given { path: suspect.file.clone(), blob })
+    Ok(Given { path: suspect.file.clone(), blob, sha256: None })
 }
 
 async fn blob(file: &str) -> Result<Blob> {

@@ -21,12 +21,15 @@ pub struct Given {
     pub path: String,
     /// Its content, not read.
     pub blob: Blob,
+    /// Its SHA-256, once a worker read it. A handle's content does not change: what
+    /// was changed on disk cannot be read by it any more.
+    pub sha256: Option<String>,
 }
 
 impl Given {
     /// `file` under `path`.
     pub fn new(path: String, file: File) -> Self {
-        Self { path, blob: file.into() }
+        Self { path, blob: file.into(), sha256: None }
     }
 
     /// Whether both hold the same bytes. Names, lengths and times cannot tell:

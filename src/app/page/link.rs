@@ -51,8 +51,8 @@ impl Link {
                             }
                         }
                     }
-                    Ok(Reply::Shared { .. }) => {
-                        ear(Ok(Reply::Shared { results: beside(&event) }));
+                    Ok(Reply::Shared { hashes, .. }) => {
+                        ear(Ok(Reply::Shared { hashes, results: beside(&event) }));
                     }
                     Ok(Reply::Done { reports, .. }) => {
                         ear(Ok(Reply::Done { reports, results: beside(&event) }));

@@ -7,7 +7,7 @@
 //! sequence gets the same bits alone and among others; a helper that fails only
 //! leaves its part to the run itself.
 
-use super::{App, Phase};
+use super::{App, Phase, hashes};
 use crate::app::page::link::{Ear, Link};
 use crate::app::protocol::{Inputs, Reply, Request};
 use crate::error::{Error, Result};
@@ -66,7 +66,7 @@ impl App {
     fn hear_helper(&self, part: usize, reply: Result<Reply>) {
         match reply {
             Ok(Reply::Progress(progress)) => self.part_progress(part, &progress),
-            Ok(Reply::Shared { results }) => self.part_done(part, &results),
+            Ok(Reply::Shared { results, .. }) => self.part_done(part, &results),
             Ok(Reply::Failed { .. }) | Err(_) => self.part_done(part, &[]),
             Ok(_) => {}
         }
@@ -92,8 +92,12 @@ impl App {
         // Its closures are at work right now: they end a moment later.
         spawn_local(async move { drop(helper) });
         self.keep_results(results);
-        if let Some((inputs, parameters, blobs)) = run {
-            self.0.borrow_mut().crew = None;
+        if let Some((mut inputs, parameters, blobs)) = run {
+            {
+                let mut state = self.0.borrow_mut();
+                state.crew = None;
+                inputs.hashes = hashes(&state);
+            }
             if let Err(e) = self.ask(&Request::Run { inputs, parameters }, &blobs) {
                 self.fail(&e);
             }

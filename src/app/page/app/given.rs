@@ -77,6 +77,16 @@ impl App {
         }
     }
 
+    /// Notes the hashes of files, by name: the next run need not read them for it.
+    pub(super) fn hashed(&self, hashes: impl IntoIterator<Item = (String, String)>) {
+        let mut state = self.0.borrow_mut();
+        for (path, hash) in hashes {
+            if let Some(file) = state.files.iter_mut().find(|f| f.path == path) {
+                file.sha256 = Some(hash);
+            }
+        }
+    }
+
     /// Takes away the entry `which` of a list.
     pub fn remove(&self, list: &str, which: &str) {
         if self.running() {
