@@ -5,7 +5,7 @@ use std::ops::Range;
 
 /// Fewest common tokens that are worth a segment of their own: less than what
 /// keeping and copying their keys and values costs.
-const COMMON: usize = 8;
+const COMMON: usize = 3;
 
 /// Segments of some sequences, each after the one it goes on from.
 #[derive(Default)]

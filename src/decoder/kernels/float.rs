@@ -9,6 +9,16 @@ use super::product::Columns;
 /// Positions in a register block: as many as registers hold, of which V8 has fifteen.
 pub const BLOCK: usize = if cfg!(target_arch = "wasm32") { 4 } else { 6 };
 
+/// Weight rows in a panel.
+pub fn panel_width() -> usize {
+    simd::panel_width()
+}
+
+/// All positions against one panel of [`panel_width`] weight rows.
+pub fn panel(x: &Blocks, panel: &[f32], to: Columns, out: &mut [f32]) {
+    simd::panel(x, panel, to, out);
+}
+
 /// All positions against a tile of weight rows of `k` values, from column
 /// `to.at` on.
 pub fn tile(x: &Blocks, rows: &[f32], to: Columns, panel: &mut Vec<f32>, out: &mut [f32]) {
@@ -45,9 +55,9 @@ impl Blocks {
 
 /// Turns the rows of `from` (each `k` long) into the columns of `to` (k ×
 /// `width`); absent rows become zeros.
-fn interleave(from: &[f32], k: usize, width: usize, to: &mut [f32]) {
+pub fn interleave<T: Copy + Default>(from: &[T], k: usize, width: usize, to: &mut [T]) {
     if from.len() < width * k {
-        to.fill(0.0);
+        to.fill(T::default());
     }
     for (j, row) in from.chunks_exact(k).enumerate() {
         for (column, v) in to.chunks_exact_mut(width).zip(row) {

@@ -74,6 +74,14 @@ pub fn columns(
                 }
             }
         }
+        (Kind::Float(x), None) if let Some(floats) = w.floats() => {
+            let mut room = vec![];
+            for at in (0..n).step_by(floats.width()) {
+                let (p, live) = ((first + at) / floats.width(), (n - at).min(floats.width()));
+                let panel = floats.panel(p, &mut room);
+                float::panel(x, panel, Columns { n, at, live }, out);
+            }
+        }
         (Kind::Float(x), None) => {
             let mut panel = vec![];
             for (t, at) in tiles.zip((0..n).step_by(TILE_ROWS)) {

@@ -1,6 +1,7 @@
 //! A weight matrix held in its stored type.
 
 use super::blocks::Format;
+use super::floats::Floats;
 use super::packed::{PANEL, Panels};
 use crate::error::{Error, ErrorKind, Result};
 use candle_core::CpuStorage;
@@ -20,8 +21,10 @@ pub struct Matrix {
 }
 
 enum Stored {
-    /// Tiles of candle's block types: floats, and what is not packed.
+    /// Tiles of candle's block types: what is neither of the below.
     Tiles(Vec<Box<dyn QuantizedType>>),
+    /// Rearranged for products with floats.
+    Floats(Floats),
     /// Rearranged for products with whole numbers.
     Panels(Panels),
 }
@@ -30,9 +33,10 @@ impl Matrix {
     /// An empty matrix of rows of `cols` values, to be filled by [`Matrix::push`]
     /// with `rows` rows.
     pub fn new(rows: usize, cols: usize, dtype: GgmlDType) -> Self {
-        let stored = match Format::of(dtype) {
-            Some(format) => Stored::Panels(Panels::new(cols, rows, format)),
-            None => Stored::Tiles(Vec::with_capacity(rows.div_ceil(TILE_ROWS))),
+        let stored = match (Format::of(dtype), Floats::new(cols, rows, dtype)) {
+            (Some(format), _) => Stored::Panels(Panels::new(cols, rows, format)),
+            (None, Some(floats)) => Stored::Floats(floats),
+            (None, None) => Stored::Tiles(Vec::with_capacity(rows.div_ceil(TILE_ROWS))),
         };
         Self { rows: 0, cols, dtype, stored }
     }
@@ -55,6 +59,7 @@ impl Matrix {
         }
         let finite = match &mut self.stored {
             Stored::Panels(panels) => panels.push(bytes, rows),
+            Stored::Floats(floats) => floats.push(bytes),
             Stored::Tiles(tiles) => {
                 let tile = self.dtype.from_data(Cow::Borrowed(bytes));
                 let values = floats(tile.dequantize(rows * self.cols)?)?;
@@ -99,7 +104,15 @@ impl Matrix {
     pub fn panels(&self) -> Option<&Panels> {
         match &self.stored {
             Stored::Panels(panels) => Some(panels),
-            Stored::Tiles(_) => None,
+            _ => None,
+        }
+    }
+
+    /// The panels of floats, where the weights are such.
+    pub fn floats(&self) -> Option<&Floats> {
+        match &self.stored {
+            Stored::Floats(floats) => Some(floats),
+            _ => None,
         }
     }
 
@@ -111,7 +124,7 @@ impl Matrix {
         let rows = self.rows_in(i);
         match &self.stored {
             Stored::Tiles(tiles) => floats(tiles[i].dequantize(rows * self.cols)?),
-            Stored::Panels(_) => {
+            Stored::Panels(_) | Stored::Floats(_) => {
                 let mut values = Vec::with_capacity(rows * self.cols);
                 for row in 0..rows {
                     values.extend(self.row(i * TILE_ROWS + row)?);
@@ -128,6 +141,7 @@ impl Matrix {
     pub fn row(&self, row: usize) -> Result<Vec<f32>> {
         match &self.stored {
             Stored::Panels(panels) => Ok(panels.row(row, &mut panels.room())),
+            Stored::Floats(floats) => Ok(floats.row(row)),
             Stored::Tiles(tiles) => {
                 let (tile, within) = (row / TILE_ROWS, row % TILE_ROWS);
                 let rows = self.rows_in(tile);

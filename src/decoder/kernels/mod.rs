@@ -10,6 +10,7 @@ mod arch;
 pub mod attention;
 mod blocks;
 mod float;
+mod floats;
 mod input;
 pub mod math;
 mod matmul;
