@@ -8,6 +8,7 @@
 use super::config::{Activation, Config, Position, Residual};
 use super::kernels::attention::{KeyValues, Shape};
 use super::kernels::{self, math};
+use super::stores::Stores;
 use super::weights::{Layer, Weights};
 use crate::error::Result;
 use std::ops::Range;
@@ -143,68 +144,6 @@ fn batches(
     }
     close(&mut spans, from..rows);
     batches
-}
-
-/// The segments' keys and values of one layer, each after those of its parent.
-struct Stores<'a> {
-    segments: &'a [Segment<'a>],
-    /// The segment at work.
-    now: Option<usize>,
-    place: Place<'a>,
-}
-
-enum Place<'a> {
-    /// In caches, one for each segment.
-    Kept(Vec<&'a mut KeyValues>),
-    /// Here, as long as the segment or one that goes on from it is at work.
-    Passing {
-        held: Vec<KeyValues>,
-        /// How many of these have not ended, by segment.
-        users: Vec<usize>,
-    },
-}
-
-impl<'a> Stores<'a> {
-    fn new(c: &Config, segments: &'a [Segment<'a>], kept: Option<Vec<&'a mut KeyValues>>) -> Self {
-        let place = kept.map_or_else(
-            || {
-                let mut users = vec![1; segments.len()];
-                segments.iter().filter_map(|s| s.parent).for_each(|p| users[p] += 1);
-                let empty = KeyValues::new(c.kv_heads, c.head_dim);
-                Place::Passing { held: vec![empty; segments.len()], users }
-            },
-            Place::Kept,
-        );
-        Self { segments, now: None, place }
-    }
-
-    /// Those of `segment`; segments come in order.
-    fn of(&mut self, segment: usize) -> &mut KeyValues {
-        let last = self.now.replace(segment);
-        let begins = last != Some(segment);
-        let parent = self.segments[segment].parent.filter(|_| begins);
-        match &mut self.place {
-            Place::Kept(stores) => {
-                if let Some(parent) = parent {
-                    *stores[segment] = stores[parent].clone();
-                }
-                stores[segment]
-            }
-            Place::Passing { held, users } => {
-                let mut ended = |s: usize, held: &mut [KeyValues]| {
-                    users[s] -= 1;
-                    if users[s] == 0 { std::mem::take(&mut held[s]) } else { held[s].clone() }
-                };
-                if let Some(last) = last.filter(|_| begins) {
-                    ended(last, held);
-                }
-                if let Some(parent) = parent {
-                    held[segment] = ended(parent, held);
-                }
-                &mut held[segment]
-            }
-        }
-    }
 }
 
 fn embed(

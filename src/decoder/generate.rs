@@ -4,8 +4,8 @@ use super::forward::{Cache, Segment};
 use super::kernels::math;
 use super::prefix::Tree;
 use super::score::Work;
-use super::{CACHED, Model, Sampling, WORKING, head, retain};
-use crate::error::{Error, ErrorKind, Result};
+use super::{CACHED, Model, Sampling, head, retain};
+use crate::error::Result;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -23,10 +23,7 @@ impl Model {
         done: &mut dyn FnMut(usize),
     ) -> Result<Vec<Vec<u32>>> {
         for prompt in prompts {
-            self.check(prompt)?;
-            if prompt.is_empty() {
-                return Err(Error::new(ErrorKind::Internal, "an empty prompt cannot be continued"));
-            }
+            self.readable(prompt)?;
         }
         let per_position = 2 * self.config.layers * self.config.kv_width();
         let mut results = vec![];
@@ -64,7 +61,7 @@ impl Model {
         let mut written = vec![vec![]; prompts.len()];
         let mut order: Vec<usize> = (0..prompts.len()).collect();
         order.sort_by_key(|i| &prompts[*i]);
-        let most = self.room(WORKING) / self.config.hidden.max(1);
+        let most = self.most();
         let mut rest = &order[..];
         while !rest.is_empty() {
             let mut rows = 0;

@@ -12,6 +12,7 @@ mod query;
 #[cfg(any(test, feature = "zoo"))]
 pub mod reference;
 mod score;
+mod stores;
 mod weights;
 
 pub use config::Config;
@@ -118,6 +119,11 @@ impl Model {
         let c = &self.config;
         let row = 4 * c.hidden + 2 * c.q_width() + 2 * c.kv_width() + 3 * c.intermediate;
         (WORKING / row).clamp(16, 512)
+    }
+
+    /// Rows whose hidden states are held at a time.
+    fn most(&self) -> usize {
+        self.room(WORKING) / self.config.hidden.max(1)
     }
 
     /// `floats` of memory, and more beside weights that stay in their file.

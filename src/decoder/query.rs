@@ -137,7 +137,7 @@ impl Model {
             self.readable(sequence)?;
         }
         let width = self.config.embedding;
-        let most = self.room(WORKING) / self.config.hidden.max(1);
+        let most = self.most();
         let mut rest = sequences;
         while !rest.is_empty() {
             let mut rows = 0;
@@ -161,7 +161,8 @@ impl Model {
         Ok(())
     }
 
-    fn readable(&self, tokens: &[u32]) -> Result<()> {
+    /// Whether there is something to read, and all of it is within the model's bounds.
+    pub(super) fn readable(&self, tokens: &[u32]) -> Result<()> {
         self.check(tokens)?;
         if tokens.is_empty() {
             return Err(Error::new(ErrorKind::Internal, "an empty prompt cannot be continued"));

@@ -2,7 +2,7 @@
 
 use super::config::Config;
 use super::prefix::{Tree, added};
-use super::{Model, TokenScore, WORKING, head};
+use super::{Model, TokenScore, head};
 use crate::error::{Error, ErrorKind, Result};
 
 /// A token to score.
@@ -41,7 +41,7 @@ impl Model {
         };
         let mut order: Vec<usize> = (0..sequences.len()).collect();
         order.sort_by_key(|i| read(*i));
-        let most = self.room(WORKING) / self.config.hidden.max(1);
+        let most = self.most();
         let mut results = vec![vec![]; sequences.len()];
         let mut rest = &order[..];
         while !rest.is_empty() {
@@ -216,7 +216,8 @@ mod tests {
                 assert_eq!(*found, score(&held, std::slice::from_ref(one)).0[0], "{family}");
             }
             assert_eq!((together, heard), score(&stored, &all), "{family}");
-            let tokens: Vec<&[u32]> = all[..12].iter().map(|(t, _)| &t[..]).collect();
+            let mut tokens: Vec<&[u32]> = all[..12].iter().map(|(t, _)| &t[..]).collect();
+            tokens.sort();
             let segments = Tree::new(&tokens).segments;
             let states = |limit| {
                 let (config, weights) = (&held.config, &held.weights);

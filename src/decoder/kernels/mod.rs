@@ -9,6 +9,7 @@
 mod arch;
 pub mod attention;
 mod blocks;
+mod codes;
 mod float;
 mod floats;
 mod input;
