@@ -82,8 +82,8 @@ fn elementary_functions() {
     type Function = fn(f32) -> f32;
     let functions: [(&str, Function); 4] = [
         ("exp", math::exp),
-        ("silu", math::silu),
-        ("gelu_tanh", math::gelu_tanh),
+        ("silu", |x| math::Exp::opaque().silu(x)),
+        ("gelu_tanh", |x| math::Exp::opaque().gelu_tanh(x)),
         ("gelu", math::gelu),
     ];
     let found: Vec<_> = functions
@@ -96,9 +96,9 @@ fn elementary_functions() {
 }
 
 const ELEMENTARY: [(&str, &str); 4] = [
-    ("exp", "fe782fbf07cb382b"),
-    ("silu", "863873f84775491d"),
-    ("gelu_tanh", "3c7a7a45cb76419f"),
+    ("exp", "d5ce4370c94ec0bd"),
+    ("silu", "1a92eb084faee7b5"),
+    ("gelu_tanh", "c95e3d4842436661"),
     ("gelu", "2e826b7091a746ea"),
 ];
 
@@ -172,16 +172,16 @@ fn logits_of_every_family() {
 }
 
 const LOGITS: [(&str, &str); 10] = [
-    ("llama", "cab492e93db8b410"),
-    ("mistral", "e26933d228d3170c"),
-    ("qwen2", "1f113804f6687f57"),
-    ("qwen3", "d572fac32934dd5c"),
-    ("gemma3", "f9dbb9861bead737"),
-    ("gpt2", "262e8d6977188c99"),
-    ("gpt-neox", "081a20af121701aa"),
-    ("gptj", "22f36fa051fdf9ee"),
-    ("opt", "5d69eeae566a5819"),
-    ("bloom", "a87903b2bb5dc784"),
+    ("llama", "5787999a3aac8913"),
+    ("mistral", "b8a468b42edeba7d"),
+    ("qwen2", "d0083f4b29961c58"),
+    ("qwen3", "4a1ce09c1057b6b6"),
+    ("gemma3", "87501af0ebc972af"),
+    ("gpt2", "d1a972cd8710b4cb"),
+    ("gpt-neox", "9367c428cbea92bb"),
+    ("gptj", "8e08d352ac770929"),
+    ("opt", "d2dcd7535dd460b0"),
+    ("bloom", "5fb15aabd99d694b"),
 ];
 
 /// Drawing tokens by chance, over a cache, and scoring what was drawn; the layers in
@@ -219,9 +219,9 @@ fn written_and_scored(name: &str, model: &Model) -> [(String, String); 2] {
 
 const WRITTEN: [(&str, &str); 4] = [
     ("llama writes", "37e9f1637269d61f"),
-    ("llama scores", "878d4d6ae82228ac"),
+    ("llama scores", "27245cf736072647"),
     ("gemma3 writes", "0b0e1e69564b3d92"),
-    ("gemma3 scores", "12938b9e84f87ec7"),
+    ("gemma3 scores", "31f9caf747205903"),
 ];
 
 /// Two models and some samples.
@@ -257,7 +257,7 @@ fn a_whole_run() {
     let report = run(&job(), &mut |_| {}).unwrap().remove(0);
     assert_eq!(report.problems, []);
     let bytes = serde_json::to_vec(&(&report.candidates, &report.samples, &report.levels)).unwrap();
-    compare(&[("run".to_owned(), hash(bytes))], &[("run", "31cbc5522051b43a")]);
+    compare(&[("run".to_owned(), hash(bytes))], &[("run", "66aed247a64a70dc")]);
 }
 
 /// Work done by several workers, or before, gives the same report, and no model
@@ -329,7 +329,7 @@ fn vectors() {
 }
 
 const VECTORS: [(&str, &str); 4] = [
-    ("softmax", "027da3e626607351"),
+    ("softmax", "570928d484a3932f"),
     ("rms_norm", "151715b8fd92efab"),
     ("layer_norm", "830bb958012f6262"),
     ("dot", "be888ffa7be6ef9b"),

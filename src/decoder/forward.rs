@@ -237,10 +237,11 @@ fn mlp(c: &Config, w: &Layer, h: &[f32]) -> Result<Vec<f32>> {
 }
 
 fn activate(kind: Activation, x: &mut [f32]) {
+    let exp = math::Exp::opaque();
     match kind {
-        Activation::Silu => x.iter_mut().for_each(|v| *v = math::silu(*v)),
+        Activation::Silu => x.iter_mut().for_each(|v| *v = exp.silu(*v)),
         Activation::Gelu => x.iter_mut().for_each(|v| *v = math::gelu(*v)),
-        Activation::GeluTanh => x.iter_mut().for_each(|v| *v = math::gelu_tanh(*v)),
+        Activation::GeluTanh => x.iter_mut().for_each(|v| *v = exp.gelu_tanh(*v)),
         Activation::Relu => x.iter_mut().for_each(|v| *v = v.max(0.0)),
     }
 }

@@ -137,7 +137,8 @@ impl<'a> Sampler<'a> {
             return best as u32;
         }
         let (max, scale) = (logits[best], 1.0 / self.sampling.temperature);
-        let weights: Vec<f32> = logits.iter().map(|l| math::exp((l - max) * scale)).collect();
+        let exp = math::Exp::opaque();
+        let weights: Vec<f32> = logits.iter().map(|l| exp.of((l - max) * scale)).collect();
         let total: f64 = weights.iter().map(|w| f64::from(*w)).sum();
         let mass = f64::from(self.sampling.top_p.clamp(0.0, 1.0)) * total;
         // Most vocabularies have few tokens that matter: sort those first.

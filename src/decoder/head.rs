@@ -1,7 +1,8 @@
 //! From hidden states to what the reader wants: scores or logits.
 
 use super::TokenScore;
-use super::kernels::{self, TILE_ROWS, math};
+use super::kernels::math::Exp;
+use super::kernels::{self, TILE_ROWS};
 use super::weights::Linear;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -47,12 +48,12 @@ pub fn score(head: &Linear, hidden: &[f32], targets: &[u32]) -> Result<Vec<Token
 
 impl Sums {
     fn add(&mut self, logits: &[f32], wanted: f32) {
-        let max = kernels::largest(logits);
+        let (max, exp) = (kernels::largest(logits), Exp::opaque());
         let (mut weight, mut first, mut second) = ([0.0_f32; 8], [0.0_f32; 8], [0.0_f32; 8]);
         let mut above = [0_u32; 8];
         let mut add = |i: usize, l: f32| {
             let d = l - max;
-            let e = math::exp(d);
+            let e = exp.below(d);
             weight[i] += e;
             first[i] += e * d;
             second[i] += e * d * d;

@@ -6,7 +6,7 @@
 
 use super::float::{self, BLOCK};
 use super::product::Columns;
-use super::softmax;
+use super::vector::exponentials;
 use std::ops::Range;
 
 /// Positions or dimensions side by side.
@@ -77,7 +77,7 @@ impl KeyValues {
         let (d, width) = (self.head_dim, shape.heads * self.head_dim);
         let rows = q.len() / width;
         let group = shape.heads / self.keys.len().max(1);
-        let mut work = Work::new();
+        let mut work = Work::default();
         // A query is a row and a head; those that share keys go together.
         let queries: Vec<(usize, usize)> =
             (0..rows).flat_map(|r| (0..group).map(move |g| (r, g))).collect();
@@ -90,18 +90,20 @@ impl KeyValues {
                     shape.window.map_or(0, |w| (here + 1).saturating_sub(w))..here + 1
                 };
                 let span = seen(block[0].0).start / W * W..seen(block[block.len() - 1].0).end;
-                work.scores(block.len(), d, keys, &span, |i| &q[place(block[i])..][..d]);
+                let query = |i: usize| &q[place(block[i])..][..d];
+                work.scores(block.len(), keys, &span, shape.scale, query);
                 for (i, query) in block.iter().enumerate() {
                     let slope = shape.slopes.get(head * group + query.1).copied();
-                    work.weigh(i, &span, seen(query.0), shape.scale, slope);
+                    work.weigh(i, &span, seen(query.0), slope);
                 }
-                work.interleave(block.len(), &span);
                 for (part, values) in values.iter().enumerate() {
                     let live = W.min(d - part * W);
                     work.sums(block.len(), &values[span.start * W..span.end * W]);
-                    for (query, sums) in block.iter().zip(work.sums.chunks_exact(W)) {
+                    for (i, query) in block.iter().enumerate() {
                         let at = place(*query) + part * W;
-                        out[at..at + live].copy_from_slice(&sums[..live]);
+                        for (to, sum) in out[at..at + live].iter_mut().zip(&work.sums[i]) {
+                            *to = sum * work.inverses[i];
+                        }
                     }
                 }
             }
@@ -110,35 +112,33 @@ impl KeyValues {
 }
 
 /// Room for one block of queries.
+#[derive(Default)]
 struct Work {
     /// Dimensions × queries.
     queries: Vec<f32>,
-    /// Queries × positions; from scores to shares.
+    /// Queries × positions; from scores to their exponentials.
     scores: Vec<f32>,
-    /// Positions × queries.
-    shares: Vec<f32>,
-    /// Queries × eight dimensions.
-    sums: [f32; BLOCK * W],
+    /// What makes these to shares of 1.
+    inverses: [f32; BLOCK],
+    /// Values, weighted: queries × eight dimensions.
+    sums: [[f32; W]; BLOCK],
 }
 
 impl Work {
-    fn new() -> Self {
-        Self { queries: vec![], scores: vec![], shares: vec![], sums: [0.0; BLOCK * W] }
-    }
-
     /// Scores of the `m` queries that `query` gives against the keys of `span`.
     fn scores<'a>(
         &mut self,
         m: usize,
-        d: usize,
         keys: &[f32],
         span: &Range<usize>,
+        scale: f32,
         query: impl Fn(usize) -> &'a [f32],
     ) {
+        let d = query(0).len();
         self.queries.resize(m * d, 0.0);
         for i in 0..m {
             for (to, v) in self.queries.chunks_exact_mut(m).zip(query(i)) {
-                to[i] = *v;
+                to[i] = *v * scale;
             }
         }
         let n = span.len().next_multiple_of(W);
@@ -149,45 +149,28 @@ impl Work {
         }
     }
 
-    /// Turns the scores of query `i` into shares of 1 over the positions `seen`;
-    /// the others get none.
-    fn weigh(
-        &mut self,
-        i: usize,
-        span: &Range<usize>,
-        seen: Range<usize>,
-        scale: f32,
-        slope: Option<f32>,
-    ) {
+    /// Takes the scores of query `i` to the power of e over the positions `seen`; the
+    /// others count nothing.
+    fn weigh(&mut self, i: usize, span: &Range<usize>, seen: Range<usize>, slope: Option<f32>) {
         let n = span.len().next_multiple_of(W);
         let scores = &mut self.scores[i * n..(i + 1) * n];
         let (from, to) = (seen.start - span.start, seen.end - span.start);
         scores[..from].fill(0.0);
         scores[to..].fill(0.0);
         let scores = &mut scores[from..to];
-        scores.iter_mut().for_each(|s| *s *= scale);
         if let Some(slope) = slope {
             for (distance, s) in scores.iter_mut().rev().enumerate() {
                 *s -= slope * distance as f32;
             }
         }
-        softmax(scores);
+        self.inverses[i] = 1.0 / exponentials(scores);
     }
 
-    fn interleave(&mut self, m: usize, span: &Range<usize>) {
-        let n = span.len().next_multiple_of(W);
-        self.shares.resize(m * span.len(), 0.0);
-        for (i, shares) in self.scores.chunks_exact(n).enumerate() {
-            for (to, share) in self.shares.chunks_exact_mut(m).zip(shares) {
-                to[i] = *share;
-            }
-        }
-    }
-
-    /// Values times shares: queries × eight dimensions.
+    /// Eight dimensions of the values of a span, weighted for `m` queries.
     fn sums(&mut self, m: usize, values: &[f32]) {
-        let to = Columns { n: W, at: 0, live: W };
-        float::narrow(m, &self.shares, values, to, &mut self.sums);
+        let n = (values.len() / W).next_multiple_of(W);
+        self.sums = [[0.0; W]; BLOCK];
+        float::weighted(&self.scores, n, values, &mut self.sums[..m]);
     }
 }
 

@@ -115,10 +115,46 @@ fn block_of<const M: usize, const W: usize>(
     }
 }
 
-/// The same loop compiled for wider vectors where the processor has them.
+/// Adds to each of `sums` ([`BLOCK`] at the most) the rows of `values`, eight columns
+/// each, weighted by a row of `weights`; those rows start `n` apart.
+pub fn weighted(weights: &[f32], n: usize, values: &[f32], sums: &mut [[f32; 8]]) {
+    simd::weighted(weights, n, values, sums);
+}
+
+#[inline(always)]
+fn weighted_rows(weights: &[f32], n: usize, values: &[f32], sums: &mut [[f32; 8]]) {
+    match sums.len() {
+        6 => weighted_of::<6>(weights, n, values, sums),
+        5 => weighted_of::<5>(weights, n, values, sums),
+        4 => weighted_of::<4>(weights, n, values, sums),
+        3 => weighted_of::<3>(weights, n, values, sums),
+        2 => weighted_of::<2>(weights, n, values, sums),
+        _ => weighted_of::<1>(weights, n, values, sums),
+    }
+}
+
+#[inline(always)]
+fn weighted_of<const M: usize>(weights: &[f32], n: usize, values: &[f32], sums: &mut [[f32; 8]]) {
+    let Some(sums) = sums.first_chunk_mut::<M>() else { return };
+    let (values, _) = values.as_chunks::<8>();
+    let weights: [&[f32]; M] = std::array::from_fn(|i| &weights[i * n..][..values.len()]);
+    // Started from zeros, LLVM would put other sums together and take twice the time.
+    let mut acc = *sums;
+    for (j, v) in values.iter().enumerate() {
+        for i in 0..M {
+            let weight = weights[i][j];
+            for l in 0..8 {
+                acc[i][l] += weight * v[l];
+            }
+        }
+    }
+    *sums = acc;
+}
+
+/// The same loops compiled for wider vectors where the processor has them.
 #[cfg(target_arch = "x86_64")]
 mod simd {
-    use super::{Blocks, Columns, all_positions, positions};
+    use super::{Blocks, Columns, all_positions, positions, weighted_rows};
 
     pub fn panel_width() -> usize {
         if is_x86_feature_detected!("avx2") { 16 } else { 8 }
@@ -152,12 +188,26 @@ mod simd {
             positions::<8>(m, x, panel, to, out);
         }
     }
+
+    #[target_feature(enable = "avx2")]
+    fn wide_weighted(weights: &[f32], n: usize, values: &[f32], sums: &mut [[f32; 8]]) {
+        weighted_rows(weights, n, values, sums);
+    }
+
+    pub fn weighted(weights: &[f32], n: usize, values: &[f32], sums: &mut [[f32; 8]]) {
+        if panel_width() == 16 {
+            // SAFETY: as above.
+            unsafe { wide_weighted(weights, n, values, sums) }
+        } else {
+            weighted_rows(weights, n, values, sums);
+        }
+    }
 }
 
 /// 128-bit vectors: WebAssembly's, or whatever the target has.
 #[cfg(not(target_arch = "x86_64"))]
 mod simd {
-    use super::{Blocks, Columns, all_positions, positions};
+    use super::{Blocks, Columns, all_positions, positions, weighted_rows};
 
     pub fn panel_width() -> usize {
         8
@@ -169,5 +219,9 @@ mod simd {
 
     pub fn panel(x: &Blocks, panel: &[f32], to: Columns, out: &mut [f32]) {
         all_positions::<8>(x, panel, to, out);
+    }
+
+    pub fn weighted(weights: &[f32], n: usize, values: &[f32], sums: &mut [[f32; 8]]) {
+        weighted_rows(weights, n, values, sums);
     }
 }

@@ -1,6 +1,6 @@
 //! Operations on single vectors.
 
-use super::math::exp;
+use super::math::Exp;
 
 /// Partial sums kept apart in [`dot`] and its like, so that they vectorise in one order.
 const LANES: usize = 8;
@@ -82,13 +82,18 @@ pub fn largest(x: &[f32]) -> f32 {
     max.iter().chain(rest).fold(f32::NEG_INFINITY, |m, v| greater(m, *v))
 }
 
+/// x ← e^(x − max x); their sum.
+pub fn exponentials(x: &mut [f32]) -> f32 {
+    let (max, exp) = (largest(x), Exp::opaque());
+    for v in x.iter_mut() {
+        *v = exp.below(*v - max);
+    }
+    lanes(x, x, |v, _| v)
+}
+
 /// x ← softmax(x).
 pub fn softmax(x: &mut [f32]) {
-    let max = largest(x);
-    for v in x.iter_mut() {
-        *v = exp(*v - max);
-    }
-    let scale = 1.0 / lanes(x, x, |v, _| v);
+    let scale = 1.0 / exponentials(x);
     for v in x.iter_mut() {
         *v *= scale;
     }
