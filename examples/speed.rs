@@ -11,10 +11,10 @@ use basetrace::source::SharedSource;
 
 type Any<T> = Result<T, Box<dyn std::error::Error>>;
 
-fn load(file: SharedSource) -> Any<Model> {
+fn open(file: SharedSource) -> Any<Archive> {
     let gathered = gather(&[file]);
     let files = gathered.candidates.first().ok_or("not a complete model file")?;
-    Ok(Model::load(&Archive::open(files)?, &mut |_| {})?)
+    Ok(Archive::open(files)?)
 }
 
 /// Log-probabilities of `tokens` but the first.
@@ -76,7 +76,7 @@ fn main() -> Any<()> {
         return Err("TOKENS must be 32 or more: sixteen prompts are taken from them".into());
     }
     let file = basetrace::source::FileSource::open(path.as_ref(), path.clone())?;
-    let model = load(std::rc::Rc::new(file))?;
+    let model = Model::load(&open(std::rc::Rc::new(file))?, &mut |_| {})?;
     let mut llama = candle::Llama::load(&path)?;
     let vocab = model.config().vocab as u32;
     let tokens: Vec<u32> = (0..n).map(|i| (i * 7919 + 13) % vocab).collect();
@@ -141,21 +141,29 @@ fn main() {}
 mod browser {
     use basetrace::decoder::Model;
     use basetrace::source::MemorySource;
+    use basetrace::tokenizer::Tokenizer;
     use std::rc::Rc;
     use wasm_bindgen::prelude::*;
 
-    fn say(e: Box<dyn std::error::Error>) -> JsError {
+    fn say(e: impl ToString) -> JsError {
         JsError::new(&e.to_string())
     }
 
     #[wasm_bindgen]
-    pub struct Engine(Model);
+    pub struct Engine(Model, Tokenizer);
 
     #[wasm_bindgen]
     impl Engine {
         #[wasm_bindgen(constructor)]
         pub fn new(bytes: Vec<u8>) -> Result<Engine, JsError> {
-            super::load(Rc::new(MemorySource::new("model.gguf", bytes))).map(Engine).map_err(say)
+            let archive = super::open(Rc::new(MemorySource::new("model.gguf", bytes)));
+            let archive = archive.map_err(say)?;
+            let model = Model::load(&archive, &mut |_| {}).map_err(say)?;
+            Ok(Engine(model, Tokenizer::open(&archive).map_err(say)?))
+        }
+
+        pub fn tokens(&self, text: &str) -> Result<Vec<u32>, JsError> {
+            self.1.prompt(text).map_err(say)
         }
 
         pub fn score(&self, tokens: &[u32]) -> Result<Vec<f32>, JsError> {
@@ -165,7 +173,7 @@ mod browser {
         /// Reads the tokens; the likeliest next one.
         pub fn read(&self, tokens: &[u32]) -> Result<u32, JsError> {
             let next = self.0.next(&[tokens.to_vec()], &mut |_| {});
-            next.map(|n| n[0]).map_err(|e| JsError::new(&e.to_string()))
+            next.map(|n| n[0]).map_err(say)
         }
 
         /// Products in reading `n` tokens: with quantized weights as whole numbers, and

@@ -1,21 +1,9 @@
 // basetrace's engine and wllama in one page, taking turns.
 import { Wllama as Wllama2 } from "./node_modules/wllama-2/esm/index.js";
 import { Wllama as Wllama3 } from "./node_modules/wllama-3/esm/index.js";
+import { load, timed, together, write } from "./ours.js";
 
 const FOLDER = "/xtask/bench/node_modules";
-
-class Basetrace {
-  constructor() {
-    this.worker = new Worker("/xtask/bench/worker.js", { type: "module" });
-  }
-  ask(message) {
-    return new Promise((done, fail) => {
-      this.worker.onmessage = ({ data }) => (data.error ? fail(new Error(data.error)) : done(data));
-      this.worker.onerror = (e) => fail(new Error(e.message));
-      this.worker.postMessage(message);
-    });
-  }
-}
 
 async function wllama2(blob, threads) {
   const w = new Wllama2({
@@ -32,34 +20,15 @@ async function wllama3(blob, threads) {
   return w;
 }
 
-const timed = async (work) => {
-  const start = performance.now();
-  const result = await work();
-  return { ms: performance.now() - start, result };
-};
-
 /// All engines loaded with the model at `url`; `text` gives the tokens.
 window.prepare = async (url, text, threads) => {
-  const bytes = await (await fetch(url)).arrayBuffer();
-  const blob = new Blob([bytes]);
-  const ours = [];
-  for (let i = 0; i < threads; i++) {
-    const b = new Basetrace();
-    await b.ask({ what: "load", bytes });
-    ours.push(b);
-  }
+  const blob = await (await fetch(url)).blob();
+  const ours = await load(url, threads);
   const two = await wllama2(blob, threads);
   const three = await wllama3(blob, threads);
   const tokens = await two.tokenize(text);
   window.engines = { ours, two, three, tokens };
   return { tokens: tokens.length, isolated: crossOriginIsolated, threads: two.getNumThreads?.() };
-};
-
-/// The same work on every one of our workers at once; tokens per second of all.
-const together = async (message, tokens) => {
-  const { ours } = window.engines;
-  const { ms } = await timed(() => Promise.all(ours.map((b) => b.ask(message))));
-  return ours.length * tokens / ms * 1000;
 };
 
 const prompt3 = async (n) => {
@@ -74,8 +43,8 @@ window.round = async (sizes, decode, batch) => {
   const put = (task, engine, rate) => { (out[task] ??= {})[engine] = rate; };
   for (const n of sizes) {
     const part = tokens.slice(0, n);
-    put(`score ${n}`, "basetrace", await together({ what: "score", tokens: part }, n));
-    put(`prefill ${n}`, "basetrace", await together({ what: "read", tokens: part }, n));
+    put(`score ${n}`, "basetrace", await together(ours, { what: "score", tokens: part }, n));
+    put(`prefill ${n}`, "basetrace", await together(ours, { what: "read", tokens: part }, n));
     await two.kvClear();
     const at2 = await timed(() => two.decode(part, {}));
     put(`prefill ${n}`, "wllama 2.4.0", n / at2.ms * 1000);
@@ -83,14 +52,9 @@ window.round = async (sizes, decode, batch) => {
     put(`prefill ${n}`, "wllama 3.13.0", at3.timings.prompt_per_second);
   }
   const start = tokens.slice(0, 16);
-  // What reading the prompt takes is taken off: one token is decoded and thrown away.
-  const one = await ours[0].ask({ what: "decode", prompts: start, batch: 1, n: 1 });
-  const all = await ours[0].ask({ what: "decode", prompts: start, batch: 1, n: decode + 1 });
-  put(`decode ${decode}`, "basetrace", decode / (all.ms - one.ms) * 1000);
-  const prompts = Array.from({ length: batch }, (_, i) => tokens.slice(i, i + 16)).flat();
-  const first = await ours[0].ask({ what: "decode", prompts, batch, n: 1 });
-  const rest = await ours[0].ask({ what: "decode", prompts, batch, n: decode + 1 });
-  put(`decode ${batch} × ${decode}`, "basetrace", batch * decode / (rest.ms - first.ms) * 1000);
+  const prompts = Array.from({ length: batch }, (_, i) => tokens.slice(i, i + 16));
+  put(`decode ${decode}`, "basetrace", await write(ours, [start], decode));
+  put(`decode ${batch} × ${decode}`, "basetrace", await write(ours, prompts, decode));
   await two.kvClear();
   await two.samplingInit({ temp: 0 });
   await two.decode(start, {});

@@ -5,6 +5,7 @@
 
 import { existsSync, readFileSync } from "node:fs";
 import { join, relative } from "node:path";
+import { add, ISOLATED, median, print } from "./report.mjs";
 import { launch, ROOT, serve } from "../../tests/browser/support.mjs";
 
 const [model = join(ROOT, "target/models/smollm2-135m-instruct.Q4_1.gguf"), rounds = "7", sizes = "256,1024"] = process.argv.slice(2);
@@ -20,16 +21,8 @@ const BATCH = 16;
 const AGREE = 0.02;
 
 const text = readFileSync(join(ROOT, "DESIGN.md"), "utf8").replace(/[^\x20-\x7e]+/g, " ");
-const isolated = {
-  "Cross-Origin-Opener-Policy": "same-origin",
-  "Cross-Origin-Embedder-Policy": "require-corp",
-};
-const site = await serve(ROOT, { headers: isolated });
+const site = await serve(ROOT, { headers: ISOLATED });
 const { browser } = await launch();
-const median = (values) => {
-  const sorted = values.filter(Number.isFinite).sort((a, b) => a - b);
-  return sorted.length ? sorted[Math.floor(sorted.length / 2)] : NaN;
-};
 const bad = [];
 
 for (const threads of [1, 2]) {
@@ -49,21 +42,9 @@ for (const threads of [1, 2]) {
   }
   const seen = {};
   for (let i = 0; i < Number(rounds); i++) {
-    const round = await page.evaluate(([s, d, b]) => window.round(s, d, b), [SIZES, DECODE, BATCH]);
-    for (const [task, rates] of Object.entries(round)) {
-      for (const [engine, rate] of Object.entries(rates)) ((seen[task] ??= {})[engine] ??= []).push(rate);
-    }
+    add(seen, await page.evaluate(([s, d, b]) => window.round(s, d, b), [SIZES, DECODE, BATCH]));
   }
-  console.log(`\n${threads} ${threads > 1 ? "threads, workers of ours" : "thread"}; medians of ${rounds} rounds, tokens/s (ratio of basetrace to it)`);
-  for (const [task, engines] of Object.entries(seen)) {
-    const ours = engines.basetrace && median(engines.basetrace);
-    const cells = Object.entries(engines).map(([engine, rates]) => {
-      const rate = median(rates);
-      const ratio = ours && engine !== "basetrace" ? ` (${(ours / rate).toFixed(1)}×)` : "";
-      return `${engine} ${rate.toFixed(1)}${ratio}`;
-    });
-    console.log(`  ${task}: ${cells.join(", ")}`);
-  }
+  print(seen, threads, rounds);
   // What the products alone would take at the most that was seen of each instruction.
   const peaks = Object.values(seen.peak).map((rates) => 1e9 * Math.max(...rates));
   for (const n of SIZES) {

@@ -6,6 +6,7 @@ let engine;
 
 const work = {
   load: ({ bytes }) => { engine?.free(); engine = new Engine(new Uint8Array(bytes)); },
+  tokens: ({ text }) => [...engine.tokens(text)],
   score: ({ tokens }) => engine.score(Uint32Array.from(tokens)),
   read: ({ tokens }) => engine.read(Uint32Array.from(tokens)),
   decode: ({ prompts, batch, n }) => engine.decode(Uint32Array.from(prompts), batch, n),

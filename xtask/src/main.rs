@@ -22,6 +22,8 @@ cargo xtask COMMAND
   build                       build the page into dist/
   bench [MODEL] [ROUNDS] [SIZES]  measure the engine beside others, in Chromium
   bench job                   measure whole runs in the page
+  bench onnx [ROUNDS] [SIZES] [KINDS]
+                              measure the engine beside ONNX Runtime Web
   bench native [MODEL] [SIZE] measure the engine beside candle and llama.cpp, natively
   setup                       install the pinned tools into target/tools
 
