@@ -4,9 +4,9 @@
 //! that it holds eight dimensions of one position. Both products are then those
 //! of [`super::float`], and a query gives the same bits alone and among others.
 
+use super::exponentials;
 use super::float::{self, BLOCK};
 use super::product::Columns;
-use super::vector::exponentials;
 use std::ops::Range;
 
 /// Positions or dimensions side by side.

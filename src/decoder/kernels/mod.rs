@@ -24,4 +24,4 @@ mod vector;
 
 pub use matmul::{Input, columns, matmul, outputs};
 pub use matrix::{Matrix, TILE_ROWS};
-pub use vector::{add, add_scaled, dot, largest, layer_norm, rms_norm, softmax};
+pub use vector::{add, add_scaled, dot, exponentials, largest, layer_norm, rms_norm};
