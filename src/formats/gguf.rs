@@ -6,13 +6,15 @@
 
 mod dtype;
 mod meta;
+mod reader;
 
 pub use meta::{Meta, Value};
 
 use super::archive::TensorInfo;
 use crate::error::{Error, ErrorKind, Result};
-use crate::source::{Source, past_end};
+use crate::source::Source;
 use candle_core::quantized::GgmlDType;
+use reader::Reader;
 use std::collections::BTreeMap;
 
 /// The first four bytes of every GGUF file.
@@ -21,12 +23,9 @@ pub const MAGIC: [u8; 4] = *b"GGUF";
 const MAX_PAIRS: u64 = 1 << 16;
 const MAX_TENSORS: u64 = 1 << 17;
 const MAX_STRING: u64 = 64 << 20;
-const MAX_NAME: u64 = 1 << 16;
 const MAX_ARRAY: u64 = 1 << 22;
-const MAX_HEADER: u64 = 512 << 20;
 const MAX_DIMS: u32 = 4;
 const MAX_NESTING: usize = 4;
-const PIECE: usize = 1 << 18;
 
 /// A parsed header: the pairs, and where every tensor lies (source 0).
 #[derive(Debug)]
@@ -56,14 +55,6 @@ fn too_large(what: impl Into<String>) -> Error {
         .hint("no real model is like this: the file is damaged, so download it again")
 }
 
-/// Sequential reading through one buffer of a bounded size.
-struct Reader<'a> {
-    source: &'a dyn Source,
-    at: u64,
-    piece: Vec<u8>,
-    piece_at: u64,
-}
-
 /// A tensor as listed, before its place is checked.
 struct Listed {
     name: String,
@@ -73,77 +64,7 @@ struct Listed {
     bytes: u64,
 }
 
-impl<'a> Reader<'a> {
-    fn new(source: &'a dyn Source) -> Self {
-        Self { source, at: 0, piece: Vec::new(), piece_at: 0 }
-    }
-
-    fn left(&self) -> u64 {
-        self.source.len().saturating_sub(self.at)
-    }
-
-    /// Refuses `len` bytes that the file does not have.
-    fn need(&self, len: u64) -> Result<()> {
-        if self.at.saturating_add(len) > MAX_HEADER {
-            return Err(too_large("the header is longer than 512 MiB"));
-        }
-        if len > self.left() {
-            return Err(past_end(self.source, self.at, usize::try_from(len).unwrap_or(usize::MAX)));
-        }
-        Ok(())
-    }
-
-    fn fill(&mut self, out: &mut [u8]) -> Result<()> {
-        self.need(out.len() as u64)?;
-        if out.len() >= PIECE {
-            self.source.read_at(self.at, out)?;
-        } else {
-            let from = self.at.wrapping_sub(self.piece_at) as usize;
-            if self.at < self.piece_at || from + out.len() > self.piece.len() {
-                let n = self.left().min(PIECE as u64) as usize;
-                self.piece.resize(n, 0);
-                self.source.read_at(self.at, &mut self.piece)?;
-                self.piece_at = self.at;
-            }
-            let from = (self.at - self.piece_at) as usize;
-            out.copy_from_slice(&self.piece[from..from + out.len()]);
-        }
-        self.at += out.len() as u64;
-        Ok(())
-    }
-
-    fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
-        let mut b = [0; N];
-        self.fill(&mut b)?;
-        Ok(b)
-    }
-
-    fn u32(&mut self) -> Result<u32> {
-        Ok(u32::from_le_bytes(self.array()?))
-    }
-
-    fn u64(&mut self) -> Result<u64> {
-        Ok(u64::from_le_bytes(self.array()?))
-    }
-
-    fn text(&mut self, cap: u64, what: &str) -> Result<Vec<u8>> {
-        let len = self.u64()?;
-        if len > cap {
-            return Err(too_large(format!(
-                "{what} claims {len} bytes; at most {cap} are accepted"
-            )));
-        }
-        self.need(len)?;
-        let mut b = vec![0; len as usize];
-        self.fill(&mut b)?;
-        Ok(b)
-    }
-
-    fn name(&mut self, what: &str) -> Result<String> {
-        let b = self.text(MAX_NAME, what)?;
-        String::from_utf8(b).map_err(|_| corrupt(format!("{what} is not UTF-8")))
-    }
-
+impl Reader<'_> {
     fn header(mut self) -> Result<Header> {
         let magic: [u8; 4] = self.array()?;
         if magic != MAGIC {
